@@ -1,0 +1,258 @@
+"""A depth camera model: from exact high-resolution depth to what a real sensor would deliver.
+
+`DepthCamera` chains the effects below in the order in which they arise: shadow of the projector, low resolution,
+flying pixels, range noise, lost returns, quantisation. Each is also a function of its own, for degradation lists
+in training. Depth is float32 metres with NaN for invalid throughout (a disparity map works where noted).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from depth_sr_ros.depth import fill_holes
+from depth_sr_ros.resize import bicubic, block_mean
+from depth_sr_ros.synthetic.scene import Frame
+
+KERNELS = ("block_mean", "bicubic", "nearest", "inter_cubic")
+"""Low-resolution kernels: mean of the cell, MATLAB's antialiased bicubic, the pixel at (s // 2, s // 2) of the cell,
+OpenCV's INTER_CUBIC without antialiasing."""
+
+
+def downsample(depth: np.ndarray, scale: int, kernel: str = "block_mean") -> np.ndarray:
+    """Low-resolution depth (H / scale, W / scale) float32; a cell with half its pixels invalid is invalid.
+
+    Raises:
+        ValueError: unknown kernel, or `scale` does not divide the size.
+    """
+    if kernel not in KERNELS:
+        raise ValueError(f"unknown low-resolution kernel {kernel!r}; choose one of {', '.join(KERNELS)}")
+    height, width = depth.shape
+    invalid = block_mean(np.isnan(depth).astype(np.float32), scale)
+    if kernel == "nearest":
+        return depth[scale // 2 :: scale, scale // 2 :: scale].astype(np.float32)
+    if kernel == "block_mean":
+        result = block_mean(depth, scale)
+    elif np.isnan(depth).all():
+        return np.full(invalid.shape, np.nan, np.float32)
+    elif kernel == "bicubic":
+        result = bicubic(fill_holes(depth).astype(np.float64), size=invalid.shape)
+    else:
+        result = cv2.resize(fill_holes(depth), (width // scale, height // scale), interpolation=cv2.INTER_CUBIC)
+    return np.where(invalid < 0.5, result, np.nan).astype(np.float32)
+
+
+def projector_shadow(depth: np.ndarray, focal_baseline: float) -> np.ndarray:
+    """(H, W) bool: surface that the projector (or the second eye), to the camera's right, cannot see.
+
+    A point in column x with disparity d = focal_baseline / z falls into the projector's column x - d. It is in the
+    shadow when a point further to the right lands at or before that column. The width of the shadow beside an
+    edge is f b (1 / z_near - 1 / z_far) pixels.
+
+    Args:
+        depth: (H, W) metres.
+        focal_baseline: focal length (pixels of this image) times baseline (metres).
+    """
+    near = np.nan_to_num(focal_baseline / depth, nan=0.0)
+    landing = np.arange(depth.shape[1]) - near
+    beyond = np.full_like(landing, np.inf)
+    beyond[:, :-1] = np.minimum.accumulate(landing[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    return landing > beyond + 0.5
+
+
+def edge_mask(depth: np.ndarray, jump: float) -> np.ndarray:
+    """(H, W) bool: pixels whose 3x3 neighbourhood spans more than `jump` times its nearest depth."""
+    low, high = _neighbourhood(depth)
+    return high - low > jump * low
+
+
+def add_flying_pixels(depth: np.ndarray, rng: np.random.Generator, share: float, jump: float = 0.04) -> np.ndarray:
+    """Let a `share` (0-1) of the pixels on depth edges return a random blend of both sides, in mid air."""
+    flying = edge_mask(depth, jump) & (rng.random(depth.shape) < share) & np.isfinite(depth)
+    low, high = _neighbourhood(depth)
+    blend = low + (high - low) * rng.beta(0.6, 0.6, depth.shape)
+    return np.where(flying, blend, depth).astype(np.float32)
+
+
+def add_range_noise(
+    depth: np.ndarray,
+    rng: np.random.Generator,
+    offset: float,
+    growth: float,
+    correlation: float = 0.0,
+    incidence: np.ndarray | None = None,
+) -> np.ndarray:
+    """Add Gaussian noise of standard deviation (offset + growth z^2) / max(cos, 0.3).
+
+    Args:
+        depth: (H, W) metres.
+        rng: source of the noise.
+        offset: standard deviation at the camera, metres.
+        growth: its growth with the square of the depth, 1 / metres (triangulation: disparity error / (f b)).
+        correlation: Gaussian radius over which neighbouring errors agree, pixels; 0 for independent pixels.
+        incidence: (H, W) cosine between ray and surface normal; None for surfaces facing the camera.
+    """
+    noise = rng.standard_normal(depth.shape).astype(np.float32)
+    if correlation > 0:
+        noise = cv2.GaussianBlur(noise, (0, 0), correlation)
+        noise /= noise.std() + 1e-12
+    sigma = offset + growth * depth**2
+    if incidence is not None:
+        sigma = sigma / np.maximum(incidence, 0.3)
+    return (depth + sigma * noise).astype(np.float32)
+
+
+def quantise_range(depth: np.ndarray, step: float) -> np.ndarray:
+    """Round to multiples of `step` metres (0.001: 16UC1)."""
+    return (np.rint(depth / step) * step).astype(np.float32)
+
+
+def quantise_disparity(depth: np.ndarray, focal_baseline: float, step: float) -> np.ndarray:
+    """Round the disparity focal_baseline / depth to multiples of `step` pixels: steps that grow as z^2."""
+    disparity = np.rint(focal_baseline / depth / step) * step
+    with np.errstate(divide="ignore"):
+        return np.where(disparity > 0, focal_baseline / disparity, np.nan).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class DepthCamera:
+    """A depth camera; the defaults are a good structured-light or time-of-flight camera indoors.
+
+    Attributes:
+        scale: high-resolution pixels per sensor pixel, each axis.
+        kernel: one of `KERNELS`.
+        noise_offset: range noise at the camera, metres (standard deviation).
+        noise_growth: its growth with z^2, 1 / metres; 0.0012 gives 1.2 mm at 1 m and 11 mm at 3 m above the offset.
+        noise_correlation: radius of agreement between neighbouring errors, sensor pixels.
+        flying: share (0-1) of the sensor pixels on depth edges that hang between both sides.
+        edge_loss: share (0-1) of the sensor pixels on depth edges that return nothing.
+        edge_jump: step that counts as an edge, as a fraction of the nearer depth.
+        min_signal: weakest return that still gives a depth: infrared reflectance * cos(incidence) / z^2, 1 for a
+            white surface facing the camera at 1 m. Dark, slanted and far surfaces fall below it.
+        max_gloss: highlight strength (0-1) above which the sensor is blinded.
+        baseline: metres from camera to projector (or second eye), which is to its right; 0 casts no shadow.
+        speckle: share (0-1) of isolated lost pixels.
+        min_range, max_range: working range, metres.
+        range_step: quantisation of the depth, metres; 0 for none. 0.001 is what 16UC1 holds.
+        disparity_step: quantisation of the disparity in sensor pixels; 0 for none; needs `baseline`.
+
+    Raises:
+        ValueError: unknown kernel, or `disparity_step` without `baseline`.
+    """
+
+    scale: int = 4
+    kernel: str = "block_mean"
+    noise_offset: float = 0.0005
+    noise_growth: float = 0.0012
+    noise_correlation: float = 0.0
+    flying: float = 0.1
+    edge_loss: float = 0.05
+    edge_jump: float = 0.04
+    min_signal: float = 0.0025
+    max_gloss: float = 0.35
+    baseline: float = 0.0
+    speckle: float = 0.001
+    min_range: float = 0.2
+    max_range: float = 10.0
+    range_step: float = 0.001
+    disparity_step: float = 0.0
+
+    def __post_init__(self):
+        if self.kernel not in KERNELS:
+            raise ValueError(f"unknown low-resolution kernel {self.kernel!r}; choose one of {', '.join(KERNELS)}")
+        if self.disparity_step > 0 and self.baseline <= 0:
+            raise ValueError("disparity_step needs a baseline above 0 m: disparity is focal * baseline / depth")
+
+    @classmethod
+    def ideal(cls, scale: int = 4, kernel: str = "block_mean") -> DepthCamera:
+        """Low resolution and nothing else."""
+        return cls(
+            scale,
+            kernel,
+            **dict.fromkeys(
+                ("noise_offset", "noise_growth", "flying", "edge_loss", "min_signal", "speckle", "range_step"), 0.0
+            ),
+            max_gloss=np.inf,
+            min_range=0.0,
+            max_range=np.inf,
+        )
+
+    def observe_frame(self, frame: Frame, seed: int = 0) -> np.ndarray:
+        """What the camera sees of a rendered frame: (H / scale, W / scale) float32 metres, NaN for holes.
+
+        The noise depends on `seed` and the frame's time.
+        """
+        rng = np.random.default_rng([seed, round(frame.time * 1e6)])
+        return self.observe(
+            frame.depth,
+            rng,
+            focal=frame.camera.fx,
+            incidence=frame.incidence,
+            infrared=frame.infrared,
+            gloss=frame.gloss,
+        )
+
+    def observe(
+        self,
+        depth: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        focal: float | None = None,
+        incidence: np.ndarray | None = None,
+        infrared: np.ndarray | None = None,
+        gloss: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """What the camera sees of an exact depth map.
+
+        Args:
+            depth: (H, W) metres, NaN invalid; `scale` divides both sizes.
+            rng: source of all randomness.
+            focal: focal length of `depth` in pixels; needed when `baseline` is set.
+            incidence: (H, W) cosine between ray and surface normal; None: all surfaces face the camera.
+            infrared: (H, W) reflectance 0-1; None: 0.6 everywhere.
+            gloss: (H, W) highlight strength 0-1; None: matt.
+
+        Returns:
+            (H / scale, W / scale) float32 metres, NaN for holes.
+
+        Raises:
+            ValueError: `scale` does not divide the size, or `focal` is missing.
+        """
+        if self.baseline > 0 and focal is None:
+            raise ValueError("a camera with a baseline needs the focal length in pixels: pass focal")
+        exact, focal_baseline = depth, (focal or 0.0) * self.baseline
+        if self.baseline > 0:
+            exact = np.where(projector_shadow(depth, focal_baseline), np.nan, depth)
+        cosine = None if incidence is None else block_mean(incidence, self.scale)
+        result = downsample(exact, self.scale, self.kernel)
+        edges = edge_mask(result, self.edge_jump)
+        if self.flying > 0:
+            result = add_flying_pixels(result, rng, self.flying, self.edge_jump)
+        signal = 1 / np.maximum(result, 0.05) ** 2
+        signal = signal * (0.6 if infrared is None else block_mean(infrared, self.scale))
+        signal = signal * (1 if cosine is None else cosine)
+        # Two samples of the same surface never return exactly the same light: holes get ragged borders.
+        lost = signal < self.min_signal * rng.normal(1, 0.2, result.shape)
+        lost |= edges & (rng.random(result.shape) < self.edge_loss)
+        lost |= rng.random(result.shape) < self.speckle
+        if gloss is not None:
+            lost |= block_mean(gloss, self.scale) > self.max_gloss
+        if self.noise_offset > 0 or self.noise_growth > 0:
+            result = add_range_noise(result, rng, self.noise_offset, self.noise_growth, self.noise_correlation, cosine)
+        lost |= ~((result >= self.min_range) & (result <= self.max_range))
+        if self.disparity_step > 0:
+            result = quantise_disparity(result, focal_baseline / self.scale, self.disparity_step)
+        if self.range_step > 0:
+            result = quantise_range(result, self.range_step)
+        return np.where(lost, np.nan, result).astype(np.float32)
+
+
+def _neighbourhood(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest valid depth in each 3x3 neighbourhood; invalid ones are ignored."""
+    kernel = np.ones((3, 3), np.uint8)
+    low = cv2.erode(np.nan_to_num(depth, nan=np.inf).astype(np.float32), kernel)
+    high = cv2.dilate(np.nan_to_num(depth, nan=-np.inf).astype(np.float32), kernel)
+    low, high = np.where(np.isfinite(low), low, 0), np.where(np.isfinite(high), high, 0)
+    return low, np.maximum(high, low)
