@@ -1,0 +1,52 @@
+"""The registry of networks: one file each, created by name.
+
+>>> from depth_sr_ros.models import create_model, list_models
+>>> model = create_model("bicubic", scale=4)
+"""
+
+from __future__ import annotations
+
+from .base import DepthSRModel, ResidualNetwork
+from .bicubic import Bicubic
+from .dada_rgb import DadaRGB
+
+_REGISTRY: dict[str, type[DepthSRModel]] = {cls.name: cls for cls in (Bicubic, DadaRGB)}
+
+
+def list_models() -> list[str]:
+    """Names that `create_model` takes, sorted."""
+    return sorted(_REGISTRY)
+
+
+def model_class(name: str) -> type[DepthSRModel]:
+    """The class behind a name; its attributes (`scales`, `sizes`, `requires_guide`, ...) describe the method.
+
+    Raises:
+        ValueError: for an unknown name; the message lists the known ones.
+    """
+    try:
+        return _REGISTRY[name]
+    except KeyError:
+        raise ValueError(f"unknown method {name!r}: choose one of {', '.join(list_models())}") from None
+
+
+def create_model(name: str, scale: int, size: str | None = None, **options) -> DepthSRModel:
+    """Create a network with fresh weights, in training mode, on the CPU.
+
+    Args:
+        name: one of `list_models()`.
+        scale: upsampling factor, one of the model's `scales`.
+        size: "paper" or "lite"; None takes "lite" where the model has it. A method that comes in one size only
+            (it has no weights) takes any.
+        options: the model's own keyword arguments (see its class).
+
+    Raises:
+        ValueError: for an unknown name, scale or size.
+    """
+    cls = model_class(name)
+    if size is None or (len(cls.sizes) == 1 and size in ("paper", "lite")):
+        size = "lite" if "lite" in cls.sizes else cls.sizes[0]
+    return cls(scale=scale, size=size, **options)
+
+
+__all__ = ["DepthSRModel", "ResidualNetwork", "create_model", "list_models", "model_class"]

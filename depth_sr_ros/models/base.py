@@ -1,0 +1,98 @@
+"""What every network of the registry is: scale, guide and normalisation handled once, here."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..resize import bicubic
+
+
+class DepthSRModel(nn.Module):
+    """A depth super-resolution model: ``model(depth_lr, guide) -> depth_hr`` in the unit of ``depth_lr``.
+
+    A subclass sets `scales`, `requires_guide`, `accepts_holes` and `sizes`, and implements `super_resolve`.
+
+    Args:
+        scale: integer upsampling factor, one of `scales`.
+        size: one of `sizes`: "paper" (as published) or "lite" (for two CPU cores).
+
+    Raises:
+        ValueError: for a scale or size that the model does not have.
+    """
+
+    name: str = ""
+    scales: tuple[int, ...] = (2, 4, 8, 16)
+    sizes: tuple[str, ...] = ("paper", "lite")
+    requires_guide: bool = False
+    accepts_holes: bool = False
+    """True when NaN in depth_lr is understood as "no constraint here"; else the caller fills holes first."""
+
+    def __init__(self, scale: int, size: str = "lite"):
+        super().__init__()
+        if scale not in self.scales:
+            raise ValueError(f"{self.name or type(self).__name__} has scales {self.scales}, got {scale}")
+        if size not in self.sizes:
+            raise ValueError(f"{self.name or type(self).__name__} has sizes {self.sizes}, got {size!r}")
+        self.scale = scale
+        self.size = size
+
+    def forward(self, depth_lr: torch.Tensor, guide: torch.Tensor | None = None) -> torch.Tensor:
+        """Super-resolve a batch.
+
+        Args:
+            depth_lr: (B, 1, h, w) floating, any linear unit; finite unless `accepts_holes`.
+            guide: (B, 3, h * scale, w * scale) RGB in [0, 1] in the depth view; required when `requires_guide`,
+                refused otherwise.
+
+        Returns:
+            (B, 1, h * scale, w * scale) in the unit of `depth_lr`.
+
+        Raises:
+            ValueError: for a wrong shape, or a guide missing or unwanted.
+        """
+        self.check_inputs(depth_lr, guide)
+        return self.super_resolve(depth_lr, guide)
+
+    def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        """The model itself; shapes as in `forward`, already checked."""
+        raise NotImplementedError
+
+    def check_inputs(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> None:
+        """Raise ValueError, saying what came and what was expected, when the shapes do not fit."""
+        if depth_lr.ndim != 4 or depth_lr.shape[1] != 1:
+            raise ValueError(f"{self.name} expects depth_lr of shape (B, 1, h, w), got {tuple(depth_lr.shape)}")
+        if not self.requires_guide:
+            if guide is not None:
+                raise ValueError(f"{self.name} is a single-depth method and takes no guide: pass guide=None")
+            return
+        if guide is None:
+            raise ValueError(f"{self.name} is a guided method: pass guide (B, 3, h * {self.scale}, w * {self.scale})")
+        batch, _, height, width = depth_lr.shape
+        expected = (batch, 3, height * self.scale, width * self.scale)
+        if tuple(guide.shape) != expected:
+            raise ValueError(f"{self.name} expects guide of shape {expected}, got {tuple(guide.shape)}")
+
+
+class ResidualNetwork(DepthSRModel):
+    """A network that sees depth normalised to its own range and adds detail to the bicubic upsampling.
+
+    With r = max - min of each sample's depth_lr and d = (depth_lr - min) / r in [0, 1],
+    ``depth_hr = min + r * (bicubic(d) + detail(d, guide))``. So the result follows any shift and positive scale of
+    the unit: metres, millimetres and disparity all work with the same weights.
+    """
+
+    def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        low = depth_lr.amin(dim=(1, 2, 3), keepdim=True)
+        extent = depth_lr.amax(dim=(1, 2, 3), keepdim=True) - low
+        # a constant image has no range: any finite divisor gives d = 0, and the output stays the constant
+        extent = torch.where(extent > 0, extent, torch.ones_like(extent))
+        return low + extent * self.super_resolve_normalised((depth_lr - low) / extent, guide)
+
+    def super_resolve_normalised(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        """bicubic(d) + detail for d (B, 1, h, w) in [0, 1]; the entry for tiles, whose range is the whole image's."""
+        return bicubic(depth, scale=self.scale) + self.detail(depth, guide)
+
+    def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        """The learned part: (B, 1, h * scale, w * scale) to be added to the bicubic upsampling of `depth`."""
+        raise NotImplementedError

@@ -1,0 +1,174 @@
+"""Weights: a safetensors file (no code in it) and a JSON card beside it that says where they come from.
+
+Bundled files are named ``<method>_<size>_x<scale>[_<variant>].safetensors`` and lie in ``depth_sr_ros/weights/``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from .models import DepthSRModel, create_model
+
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be used: missing, damaged, or made for another network. The message says what to do."""
+
+
+class ModelCard(BaseModel):
+    """What a weights file holds and where it comes from; stored as JSON beside it.
+
+    `scores` maps a row such as "middlebury2005/Books" to a number; its unit and kernel stand in `notes`.
+    """
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    method: str
+    scale: int
+    size: str
+    variant: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    data: str
+    lr_kernel: str
+    steps: int
+    date: str
+    scores: dict[str, float] = Field(default_factory=dict)
+    notes: str = ""
+    licence: str = ""
+
+
+def weights_path(method: str, scale: int, size: str, variant: str = "") -> Path:
+    """Where the bundled weights of this name lie, whether or not they exist."""
+    suffix = f"_{variant}" if variant else ""
+    return WEIGHTS_DIR / f"{method}_{size}_x{scale}{suffix}.safetensors"
+
+
+def find_weights(method: str, scale: int, size: str, variant: str = "") -> Path | None:
+    """The bundled weights of this name, or None when the package ships none."""
+    path = weights_path(method, scale, size, variant)
+    return path if path.is_file() else None
+
+
+def bundled_cards() -> list[ModelCard]:
+    """The cards of all weights that ship with the package, sorted by file name."""
+    return [read_card(path.with_suffix(".safetensors")) for path in sorted(WEIGHTS_DIR.glob("*.json"))]
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """The card beside a weights file.
+
+    Raises:
+        WeightsError: when it is missing or not a card.
+    """
+    card_path = Path(path).with_suffix(".json")
+    try:
+        return ModelCard.model_validate_json(card_path.read_text())
+    except FileNotFoundError:
+        raise WeightsError(f"{card_path} is missing: a weights file needs its card beside it") from None
+    except ValidationError as error:
+        raise WeightsError(f"{card_path} is not a model card: {error}") from None
+
+
+def save_weights(model: DepthSRModel, path: str | Path, card: ModelCard, half: bool = False) -> Path:
+    """Write `model`'s weights and their card.
+
+    Args:
+        model: any network of the registry.
+        path: ends in ``.safetensors``; the card goes beside it as ``.json``.
+        card: must name the model's own method, scale and size.
+        half: store float16 (half the file; loading converts back to the model's dtype).
+
+    Raises:
+        WeightsError: when the card names another model or the path another file type.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"weights are written as .safetensors, got {path.name}")
+    named = (card.method, card.scale, card.size)
+    if named != (model.name, model.scale, model.size):
+        raise WeightsError(f"the card is for {named}, the model is {(model.name, model.scale, model.size)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {}
+    for key, value in model.state_dict().items():
+        value = value.detach().cpu()
+        state[key] = (value.half() if half and value.is_floating_point() else value).contiguous()
+    save_file(state, path, metadata={"method": card.method, "scale": str(card.scale), "size": card.size})
+    path.with_suffix(".json").write_text(json.dumps(card.model_dump(), indent=2) + "\n")
+    return path
+
+
+def load_weights(model: DepthSRModel, path: str | Path) -> None:
+    """Load a safetensors file into `model`, in place and all or nothing.
+
+    Raises:
+        WeightsError: when the file is missing, damaged or no safetensors file, was made for another method, scale or
+            size, or does not hold exactly the model's tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"no weights at {path}")
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"{path.name} is not a .safetensors file: convert a training checkpoint with 'python -m training export'"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            made_for = file.metadata() or {}
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} is damaged or no safetensors file ({error}): get it again") from None
+    expected = {"method": model.name, "scale": str(model.scale), "size": model.size}
+    for key, value in expected.items():
+        if made_for.get(key, value) != value:
+            raise WeightsError(f"{path.name} was made for {key} {made_for[key]}, this model has {key} {value}")
+    own = model.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    if missing or unknown or shapes:
+        raise WeightsError(
+            f"{path.name} does not fit {model.name} x{model.scale} {model.size}: "
+            f"missing {missing[:3]}, unknown {unknown[:3]}, other shapes {shapes[:3]}"
+        )
+    if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
+        raise WeightsError(f"{path.name} holds NaN or Inf: the training that wrote it diverged")
+    model.load_state_dict(state)
+
+
+def load_model(
+    method: str, scale: int, size: str | None = None, weights: str | Path | None = None
+) -> tuple[DepthSRModel, ModelCard | None]:
+    """Create a network ready for inference: with bundled weights, a variant of them, or a file's.
+
+    Args:
+        weights: None for the bundled default, a variant's name such as "robust", or the path of a .safetensors file.
+
+    Returns:
+        The model in eval mode and its card (None for a method without parameters).
+
+    Raises:
+        WeightsError: when a network with parameters has no weights, or the weights do not fit.
+    """
+    model = create_model(method, scale, size)
+    if not any(True for _ in model.parameters()):
+        return model.eval(), None
+    is_file = weights is not None and Path(weights).suffix != ""
+    path = Path(weights) if is_file else weights_path(method, scale, model.size, str(weights or ""))
+    if not path.is_file():
+        shipped = ", ".join(p.stem for p in sorted(WEIGHTS_DIR.glob("*.safetensors"))) or "none"
+        raise WeightsError(
+            f"no weights at {path.name} for {method} x{scale} ({model.size}). Bundled: {shipped}. "
+            f"Train some with 'python -m training fit', or choose another method, scale or size."
+        )
+    card = read_card(path)
+    if card.options:
+        model = create_model(method, scale, size, **card.options)
+    load_weights(model, path)
+    return model.eval(), card
