@@ -1,0 +1,64 @@
+# Everything here runs in .venv, which the first call makes from requirements.txt: no ROS install is needed.
+# `make help` lists the targets.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+OUT ?= demo_out
+METHOD ?= auto
+SCALE ?= 4
+BAG ?=
+PYTEST_ARGS ?=
+RUFF_PATHS = depth_sr_ros training test launch setup.py
+
+venv := .venv/bin
+pip := $(venv)/python -m pip --disable-pip-version-check -qq install $(PIP_ARGS)
+existing_paths = $(foreach path,$(RUFF_PATHS),$(wildcard $(path)))
+
+# Tests and demo talk over DDS: on this machine only, in a domain that no robot nearby uses. 1-101 are the
+# domains whose ports lie below Linux's ephemeral ones.
+own_domain = ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 ))
+
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test lint bench clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo
+	@echo "make demo BAG=path OUT=$(OUT) METHOD=$(METHOD) SCALE=$(SCALE)   play a bag of your own"
+	@echo "make test PYTEST_ARGS='test/test_depth.py -k holes'   a part of the tests"
+	@echo "make venv PYTHON=python3.12 PIP_ARGS='...'   another Python, other pip options"
+
+venv: .venv/installed ## set up .venv (about 2 GB, once)
+
+demo: venv ## play a bag through the live node; writes demo_out/metrics.json and panel.png
+	@$(own_domain) $(venv)/python -m depth_sr_ros.cli demo --bag "$(BAG)" --out "$(OUT)" --method "$(METHOD)" --scale "$(SCALE)"
+
+test: venv ## run every test
+	$(own_domain) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(venv)/python -m pytest $(PYTEST_ARGS)
+
+lint: venv ## check the style: ruff, and package.xml as colcon reads it
+	$(venv)/ruff check $(existing_paths)
+	$(venv)/python -c 'import sys; from catkin_pkg.package import parse_package; parse_package("package.xml").validate()'
+
+bench: venv ## measure solver and methods on this machine
+	@$(venv)/python -m depth_sr_ros.cli bench
+
+clean: ## remove what builds, tests and demos left
+	rm -rf build install log demo_out *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf .venv
+
+.venv/requirements: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else \
+	  f"Python 3.10 or newer is needed, {sys.executable} is {v.major}.{v.minor}: make PYTHON=python3.12")'
+	@echo "Setting up .venv from requirements.txt: about 2 GB, a few minutes the first time"
+	@$(PYTHON) -m venv .venv
+	@$(pip) -r requirements.txt
+	@touch $@
+
+# The package itself, editable: gives .venv the commands `sr_node` and `depth-sr`.
+.venv/installed: .venv/requirements setup.py setup.cfg
+	@$(pip) --no-deps -e .
+	@touch $@

@@ -1,0 +1,74 @@
+"""Package depth_sr_ros, for colcon (ament_python) and for pip.
+
+The checkout's folder `training/` is installed as `depth_sr_training`: `training` alone would clash with other
+people's packages, and `python -m training` is pleasant to type in the checkout.
+"""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "depth_sr_ros"
+TRAINING = "depth_sr_training"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Depth super-resolution for depth cameras, live in ROS 2, with the training of its networks",
+    author="depth_sr_ros maintainers",
+    author_email="maintainers@depth-sr-ros.example",
+    maintainer="depth_sr_ros maintainers",
+    maintainer_email="maintainers@depth-sr-ros.example",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=[
+        *find_packages(include=[NAME, f"{NAME}.*"]),
+        TRAINING,
+        *(f"{TRAINING}.{package}" for package in find_packages("training")),
+    ],
+    package_dir={TRAINING: "training"},
+    package_data={
+        NAME: ["weights/*.safetensors", "weights/*.json"],
+        TRAINING: ["configs/*.yaml", "benchmark/*.json", "benchmark/*.yaml", "benchmark/*.csv"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{NAME}/config", sorted(glob("config/*.*"))),
+        (f"share/{NAME}/config/cameras", sorted(glob("config/cameras/*.yaml"))),
+    ],
+    entry_points={
+        "console_scripts": [
+            "sr_node = depth_sr_ros.ros.node:main",
+            "depth-sr = depth_sr_ros.cli:main",
+        ],
+    },
+    # What the node, the library and the replay import besides ROS; requirements.txt pins it for the checkout.
+    install_requires=[
+        "matplotlib",
+        "numpy",
+        "opencv-contrib-python-headless",
+        "pydantic",
+        "rich",
+        "rosbags",
+        "rosbags-image",
+        "safetensors",
+        "scipy",
+        "torch",
+    ],
+    extras_require={
+        "training": [
+            "h5py",
+            "jsonargparse[signatures]",
+            "kornia",
+            "lightning",
+            "onnx",
+            "onnxscript",
+            "tensorboard",
+            "torchmetrics",
+        ],
+        "test": ["hypothesis", "pytest", "pytest-timeout"],
+    },
+    zip_safe=False,
+)
