@@ -1,0 +1,71 @@
+"""Changes to a patch that leave the task the same: depth and colour move together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Augment:
+    """Which changes to draw for each training patch.
+
+    Attributes:
+        rotate: half of the patches turned by 180 degrees (the paper).
+        flip: half of the patches mirrored left to right.
+        transpose: half of the patches with rows and columns swapped.
+        invert: share (0-1) of the patches whose values run the other way, near for far.
+        value_scale: least and greatest factor on the values, drawn log-uniformly; changes how they relate to noise
+            and rounding.
+        gain: greatest relative change of the colour's brightness and of each channel; 0 for none.
+    """
+
+    rotate: bool = True
+    flip: bool = True
+    transpose: bool = False
+    invert: float = 0.0
+    value_scale: tuple[float, float] = (1.0, 1.0)
+    gain: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.invert <= 1:
+            raise ValueError(f"invert is a share of the patches in 0-1, got {self.invert}")
+        if not 0 < self.value_scale[0] <= self.value_scale[1]:
+            raise ValueError(f"value_scale is (least, greatest) with 0 < least <= greatest, got {self.value_scale}")
+        if not 0 <= self.gain < 1:
+            raise ValueError(f"gain must be in [0, 1), got {self.gain}")
+
+    def __call__(
+        self,
+        depth: np.ndarray,
+        guide: np.ndarray | None,
+        rng: np.random.Generator,
+        value_range: tuple[float, float],
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Change one patch.
+
+        Args:
+            depth: (N, N) float32, NaN invalid.
+            guide: (N, N, 3) float32 in [0, 1], or None.
+            rng: source of all choices.
+            value_range: least and greatest value of the whole map, for `invert`.
+        """
+        # Drawn whether used or not, so that switching one change on leaves the others as they were.
+        turns = rng.random(4)
+        stretch, gains = rng.random(), rng.uniform(-1, 1, 4)
+        if self.rotate and turns[0] < 0.5:
+            depth, guide = depth[::-1, ::-1], None if guide is None else guide[::-1, ::-1]
+        if self.flip and turns[1] < 0.5:
+            depth, guide = depth[:, ::-1], None if guide is None else guide[:, ::-1]
+        if self.transpose and turns[2] < 0.5:
+            depth, guide = depth.T, None if guide is None else guide.swapaxes(0, 1)
+        if turns[3] < self.invert:
+            depth = np.float32(sum(value_range)) - depth
+        low, high = np.log(self.value_scale)
+        if high > 0 or low < 0:
+            depth = depth * np.float32(np.exp(low + stretch * (high - low)))
+        if guide is not None and self.gain > 0:
+            guide = np.clip(guide * ((1 + self.gain * gains[0]) * (1 + 0.5 * self.gain * gains[1:])), 0, 1)
+        depth = np.ascontiguousarray(depth, np.float32)
+        return depth, None if guide is None else np.ascontiguousarray(guide, np.float32)

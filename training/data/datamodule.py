@@ -1,0 +1,177 @@
+"""Depth super-resolution data for Lightning: sources in, batches out, with a fixed validation split."""
+
+from __future__ import annotations
+
+import lightning as L
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from torch.utils.data import DataLoader
+
+from .augment import Augment
+from .degradations import Degrader
+from .loader import PatchLoader, PatchSampler
+from .patches import FrameDataset, Normalise, PatchDataset, check_geometry
+from .sample import Source
+from .splits import VALIDATION_SCENES, refuse_test_scenes
+from .store import SampleStore
+
+
+class DepthSRData(L.LightningDataModule):
+    """Training patches, validation frames and test frames.
+
+    A batch is a dict: `depth_lr` (B, 1, h, w) and `depth_hr` (B, 1, H, W) float32 without NaN, `valid_lr` and `valid`
+    bool of the same shapes (False: filled, keep out of the loss), `guide` (B, 3, H, W) in [0, 1] and `has_guide` (B,)
+    with `with_guide`, `offset` and `range` (B,) float32 (value in the data's unit = tensor * range + offset),
+    `name` a list of B strings. Training batches hold patches; validation and test batches one whole frame.
+    """
+
+    def __init__(
+        self,
+        sources: list[Source],
+        scale: int = 4,
+        patch: int = 256,
+        batch_size: int = 8,
+        patches_per_epoch: int = 10_000,
+        degradation: Degrader | None = None,
+        validation_degradation: Degrader | None = None,
+        augment: Augment | None = None,
+        normalise: Normalise = "range",
+        with_guide: bool = True,
+        require_guide: bool = False,
+        max_invalid: float = 0.1,
+        source_weights: list[float] | None = None,
+        validation_scenes: list[str] | None = None,
+        validation_sources: list[Source] | None = None,
+        test_sources: list[Source] | None = None,
+        num_workers: int = 0,
+        cache_gb: float = 4.0,
+        seed: int = 0,
+    ) -> None:
+        """Check everything that can be checked without decoding a file.
+
+        Args:
+            sources: what to train on; scenes of the validation split are taken out.
+            scale: 2, 4, 8 or 16.
+            patch: side of a training patch in HR pixels (the papers: 256); a multiple of the scale.
+            batch_size: patches per step and device.
+            patches_per_epoch: over all devices.
+            degradation: how LR patches are made; None: MATLAB bicubic, the papers' setting.
+            validation_degradation: the same for validation and test; None: MATLAB bicubic.
+            augment: None: 180-degree rotation and flips, the papers' setting.
+            normalise: "range" (each map's values to [0, 1], the papers), "max" (divided by the map's greatest
+                value, for methods that need positive depth) or "none".
+            with_guide: put colour into the batch; without it training of depth-only networks is faster.
+            require_guide: leave out every sample without colour.
+            max_invalid: largest invalid share (0-1) of a training patch.
+            source_weights: share of the patches per source; None: by the number of disjoint patches.
+            validation_scenes: scenes held out of `sources` and validated on, as "<data set>/<scene>"; None: the
+                fixed split, `splits.VALIDATION_SCENES`.
+            validation_sources: validated on as a whole, in addition; their scenes are held out of `sources` too.
+            test_sources: for the test loader alone; the only place for Middlebury 2005.
+            num_workers: processes that make patches; 0 makes them in the training process. The patches are the
+                same whatever the number.
+            cache_gb: memory for decoded samples, in gigabytes; the rest is decoded again at each access.
+            seed: of everything random.
+
+        Raises:
+            ValueError: impossible scale, patch or batch size, no source, a Middlebury 2005 scene to train on.
+        """
+        super().__init__()
+        check_geometry(scale, patch)
+        if not sources and not test_sources:
+            raise ValueError("DepthSRData needs at least one source; see training.data.list_sources()")
+        if batch_size < 1 or patches_per_epoch < batch_size:
+            raise ValueError(
+                f"an epoch needs at least one batch: batch_size={batch_size}, patches_per_epoch={patches_per_epoch}"
+            )
+        if require_guide and not with_guide:
+            raise ValueError("require_guide=True asks for colour and with_guide=False takes it out: drop one")
+        self.sources, self.test_sources = list(sources), list(test_sources or [])
+        self.validation_sources = list(validation_sources or [])
+        for source in (*self.sources, *self.validation_sources):
+            refuse_test_scenes(source)
+        self.scale, self.patch, self.batch_size = scale, patch, batch_size
+        self.patches_per_epoch, self.num_workers, self.seed = patches_per_epoch, num_workers, seed
+        self.degradation = degradation or Degrader()
+        self.validation_degradation = validation_degradation or Degrader()
+        self.augment, self.normalise = augment or Augment(), normalise
+        self.with_guide, self.require_guide = with_guide, require_guide
+        self.max_invalid, self.source_weights, self.cache_bytes = max_invalid, source_weights, cache_gb * 1e9
+        self.validation_scenes = tuple(VALIDATION_SCENES if validation_scenes is None else validation_scenes)
+        self._train: PatchDataset | None = None
+        self._validation: FrameDataset | None = None
+        self._test: FrameDataset | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Decode what `stage` needs (once) and check that patches fit into it."""
+        if stage in (None, "fit") and self._train is None:
+            self._train = self._training_patches()
+        if stage in (None, "fit", "validate") and self._validation is None:
+            self._validation = self._frames(self.sources, self.validation_scenes, self.validation_sources)
+            if len(self._validation) == 0:
+                rank_zero_warn(
+                    "No validation frame: none of the sources holds a scene of validation_scenes "
+                    f"({', '.join(self.validation_scenes) or 'none given'}) and validation_sources has none either."
+                )
+        if stage in (None, "test") and self._test is None:
+            self._test = self._frames([], (), self.test_sources)
+
+    def _training_patches(self) -> PatchDataset:
+        held_out = set(self.validation_scenes)
+        held_out.update(s.scene_of(i) for s in self.validation_sources for i in range(len(s)))
+        store = SampleStore(self.sources, lambda scene: scene not in held_out, self.require_guide, self.cache_bytes)
+        rank_zero_info(f"Training on {len(store)} maps of {len(self.sources)} sources.")
+        return PatchDataset(
+            store,
+            scale=self.scale,
+            patch=self.patch,
+            count=self.patches_per_epoch,
+            degrader=self.degradation,
+            augment=self.augment,
+            normalise=self.normalise,
+            with_guide=self.with_guide,
+            max_invalid=self.max_invalid,
+            source_weights=self.source_weights,
+            seed=self.seed,
+        )
+
+    def _frames(self, split: list[Source], scenes: tuple[str, ...], whole: list[Source]) -> FrameDataset:
+        """Frames of the `scenes` in `split`, and all of `whole`."""
+        store = SampleStore(split, lambda scene: scene in scenes, self.require_guide, self.cache_bytes)
+        extra = SampleStore(whole, lambda scene: True, self.require_guide, self.cache_bytes)
+        store.append(extra)
+        return FrameDataset(
+            store,
+            scale=self.scale,
+            degrader=self.validation_degradation,
+            normalise=self.normalise,
+            with_guide=self.with_guide,
+            seed=self.seed,
+        )
+
+    def train_dataloader(self) -> PatchLoader:
+        """Patches of the trainer's current epoch; of epoch 0 without a trainer."""
+        trainer = self.trainer
+        devices, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
+        if self.patches_per_epoch < devices * self.batch_size:
+            raise ValueError(
+                f"{devices} devices with batches of {self.batch_size} need at least {devices * self.batch_size} "
+                f"patches per epoch, got {self.patches_per_epoch}"
+            )
+        # Known before the first batch is asked for: workers fetch ahead, before Lightning calls set_epoch.
+        epoch = trainer.fit_loop.epoch_progress.current.processed if trainer else 0
+        sampler = PatchSampler(self._train, devices, rank, epoch)
+        return PatchLoader(self._train, sampler, self.batch_size, num_workers=self.num_workers)
+
+    def val_dataloader(self) -> DataLoader | list:
+        """One frame per batch, in a fixed order; an empty list when there is none."""
+        return DataLoader(self._validation, num_workers=self.num_workers) if len(self._validation) else []
+
+    def test_dataloader(self) -> DataLoader:
+        """One frame per batch.
+
+        Raises:
+            ValueError: no test source was given.
+        """
+        if not len(self._test):
+            raise ValueError("nothing to test on: give test_sources")
+        return DataLoader(self._test, num_workers=self.num_workers)

@@ -1,0 +1,243 @@
+"""Training patches and whole validation frames, as the tensors that a batch is collated from.
+
+Every random choice of patch `index` in `epoch` comes from (seed, epoch, index) alone: workers, restarts and the
+number of devices do not change what patch 17 of epoch 3 looks like.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from depth_sr_ros.depth import expand_mask
+
+from .augment import Augment
+from .degradations import Degrader, Scale, fill
+from .store import SampleStore
+
+Normalise = Literal["range", "max", "none"]
+SCALES = (2, 4, 8, 16)
+LEAST_LR_PATCH = 8
+ATTEMPTS = 12  # positions tried for a patch with few enough holes
+
+
+def check_geometry(scale: int, patch: int) -> None:
+    """Raise ValueError, naming what would do, when `scale` or `patch` cannot be trained with."""
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(map(str, SCALES))}, got {scale}")
+    if patch % scale:
+        raise ValueError(
+            f"a patch of {patch} HR pixels is not a multiple of the scale {scale}: "
+            f"use {max(patch // scale, LEAST_LR_PATCH) * scale}"
+        )
+    if patch // scale < LEAST_LR_PATCH:
+        raise ValueError(
+            f"a patch of {patch} HR pixels is only {patch // scale} LR pixels wide at x{scale}, less than a network "
+            f"needs to see an edge: use at least {LEAST_LR_PATCH * scale} (the papers use 256, or 16 LR pixels)"
+        )
+
+
+def make_tensors(
+    depth: np.ndarray,
+    guide: np.ndarray | None,
+    scale: int,
+    degrader: Degrader,
+    rng: np.random.Generator,
+    levels: Scale,
+    value_range: tuple[float, float],
+    normalise: Normalise,
+) -> dict[str, torch.Tensor]:
+    """One map and its degraded form.
+
+    The low-resolution map is made from `depth` with its holes (see `degradations`), then its own holes are filled,
+    and so are those of the target: networks see numbers everywhere, `valid_lr` and `valid` say which are real. A
+    pixel under an invalid LR cell is not valid either: nothing rewards inventing depth where the sensor saw none.
+
+    Args:
+        depth: (H, W) float32, NaN invalid, at least one valid pixel.
+        guide: (H, W, 3) float32 in [0, 1], or None.
+        value_range: least and greatest value of the whole map.
+        normalise: "range" maps `value_range` to [0, 1], "max" divides by the greatest value (positive stays
+            positive, ratios stay ratios), "none" keeps the unit.
+
+    Returns:
+        depth_lr (1, h, w), depth_hr (1, H, W) float32 without NaN; valid_lr, valid bool of the same shapes; guide
+        (3, H, W) where given; offset and range (): unit value = tensor value * range + offset.
+    """
+    depth_lr = degrader(depth, scale, rng, levels)
+    valid_lr = np.isfinite(depth_lr)
+    if not valid_lr.any():  # noise has taken the last reading, or the readings lie in half-empty cells only
+        depth_lr, valid = np.full_like(depth_lr, np.nanmean(depth)), np.zeros_like(depth, bool)
+    else:
+        valid = np.isfinite(depth) & expand_mask(valid_lr, scale)
+    low, high = value_range
+    offset = low if normalise == "range" else 0.0
+    span = {"range": high - low, "max": abs(high), "none": 1.0}[normalise] or 1.0
+    tensors = {
+        "depth_lr": torch.from_numpy((fill(depth_lr) - np.float32(offset)) / np.float32(span))[None],
+        "depth_hr": torch.from_numpy((fill(depth) - np.float32(offset)) / np.float32(span))[None],
+        "valid_lr": torch.from_numpy(valid_lr)[None],
+        "valid": torch.from_numpy(valid)[None],
+        "offset": torch.tensor(offset, dtype=torch.float32),
+        "range": torch.tensor(span, dtype=torch.float32),
+    }
+    if guide is not None:
+        tensors["guide"] = torch.from_numpy(np.ascontiguousarray(guide.transpose(2, 0, 1)))
+    return tensors
+
+
+class PatchDataset(Dataset):
+    """Random patches: `dataset[epoch, index]` for index in range(len(dataset))."""
+
+    def __init__(
+        self,
+        store: SampleStore,
+        *,
+        scale: int,
+        patch: int,
+        count: int,
+        degrader: Degrader,
+        augment: Augment,
+        normalise: Normalise = "range",
+        with_guide: bool = True,
+        max_invalid: float = 0.1,
+        source_weights: list[float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Set up the draw.
+
+        Args:
+            store: the training samples.
+            scale: 2, 4, 8 or 16.
+            patch: side of a patch in HR pixels.
+            count: patches per epoch.
+            degrader: makes the low-resolution patch.
+            augment: changes patches.
+            normalise: see `make_tensors`.
+            with_guide: add `guide` (zeros where a sample has none) and `has_guide`.
+            max_invalid: largest invalid share (0-1) of a patch; after ATTEMPTS draws the best one is taken.
+            source_weights: share of the patches per source; None: by the number of disjoint patches it holds.
+            seed: of everything random.
+
+        Raises:
+            ValueError: impossible scale or patch, no sample as large as a patch, or weights that do not fit.
+        """
+        check_geometry(scale, patch)
+        self.store, self.scale, self.patch, self.count = store, scale, patch, count
+        self.degrader, self.augment, self.normalise = degrader, augment, normalise
+        self.with_guide, self.max_invalid, self.seed = with_guide, max_invalid, seed
+        self._cumulative = np.cumsum(self._probabilities(source_weights))
+
+    def _probabilities(self, source_weights: list[float] | None) -> np.ndarray:
+        items, sources = self.store.items, self.store.sources
+        if not items:
+            raise ValueError("no training sample is left after the split: check sources and require_guide")
+        if source_weights is not None and (len(source_weights) != len(sources) or min(source_weights) < 0):
+            raise ValueError(
+                f"source_weights needs one number >= 0 for each of the {len(sources)} sources, got {source_weights}"
+            )
+        area = np.array([np.prod(item.shape) if min(item.shape) >= self.patch else 0.0 for item in items])
+        if not area.any():
+            largest = max((item.shape for item in items), key=min)
+            raise ValueError(
+                f"no sample is as large as a {self.patch}x{self.patch} patch; the largest is "
+                f"{largest[0]}x{largest[1]}: choose a smaller patch"
+            )
+        probability = area / area.sum()
+        if source_weights is not None:
+            of_source = np.array([item.source for item in items])
+            for number, weight in enumerate(source_weights):
+                total = probability[of_source == number].sum()
+                if weight > 0 and total == 0:
+                    raise ValueError(f"{sources[number].layout} has weight {weight} but no sample to train on")
+                probability[of_source == number] *= weight / total if total else 0.0
+            if probability.sum() == 0:
+                raise ValueError(f"source_weights {source_weights} leave nothing to train on")
+        return probability / probability.sum()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, key: tuple[int, int]) -> dict:
+        epoch, index = key
+        if not 0 <= index < self.count:
+            raise IndexError(f"{self.count} patches in an epoch, asked for number {index}")
+        rng = np.random.default_rng([self.seed, epoch, index])
+        number = min(int(np.searchsorted(self._cumulative, rng.random(), side="right")), len(self.store) - 1)
+        sample, levels, value_range = self.store.load(number)
+        rows, columns = self._place(sample.depth, rng)
+        guide = None
+        if self.with_guide and sample.guide is not None:
+            guide = sample.guide[rows, columns].astype(np.float32) / 255
+        depth, guide = self.augment(sample.depth[rows, columns], guide, rng, value_range)
+        tensors = make_tensors(
+            depth, guide, self.scale, self.degrader, rng, levels, value_range, self.normalise
+        )
+        if self.with_guide:
+            tensors["has_guide"] = torch.tensor(guide is not None)
+            tensors.setdefault("guide", torch.zeros(3, *depth.shape))
+        return {**tensors, "name": self.store.items[number].name}
+
+    def _place(self, depth: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
+        """A position whose invalid share is at most `max_invalid`, or the best of ATTEMPTS random ones."""
+        best, least = None, 2.0
+        for _ in range(ATTEMPTS):
+            row = int(rng.integers(depth.shape[0] - self.patch + 1))
+            column = int(rng.integers(depth.shape[1] - self.patch + 1))
+            place = slice(row, row + self.patch), slice(column, column + self.patch)
+            invalid = float(np.isnan(depth[place]).mean())
+            if invalid < least:
+                best, least = place, invalid
+            if least <= self.max_invalid:
+                break
+        if least == 1.0:  # no attempt hit a valid pixel: centre on one
+            valid = np.argwhere(np.isfinite(depth))
+            corner = valid[int(rng.integers(len(valid)))] - self.patch // 2
+            row, column = np.clip(corner, 0, np.array(depth.shape) - self.patch)
+            best = slice(row, row + self.patch), slice(column, column + self.patch)
+        return best
+
+
+class FrameDataset(Dataset):
+    """Whole maps, cropped at the lower right to a multiple of the scale, degraded the same way every time."""
+
+    def __init__(
+        self,
+        store: SampleStore,
+        *,
+        scale: int,
+        degrader: Degrader,
+        normalise: Normalise = "range",
+        with_guide: bool = True,
+        seed: int = 0,
+    ) -> None:
+        check_geometry(scale, scale * LEAST_LR_PATCH)
+        self.store, self.scale, self.degrader, self.seed = store, scale, degrader, seed
+        self.normalise, self.with_guide = normalise, with_guide
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, index: int) -> dict:
+        sample, levels, value_range = self.store.load(index)
+        height, width = (n // self.scale * self.scale for n in sample.depth.shape)
+        guide = None
+        if self.with_guide and sample.guide is not None:
+            guide = sample.guide[:height, :width].astype(np.float32) / 255
+        tensors = make_tensors(
+            sample.depth[:height, :width],
+            guide,
+            self.scale,
+            self.degrader,
+            np.random.default_rng([self.seed, index]),
+            levels,
+            value_range,
+            self.normalise,
+        )
+        if self.with_guide:
+            tensors["has_guide"] = torch.tensor(guide is not None)
+            tensors.setdefault("guide", torch.zeros(3, height, width))
+        return {**tensors, "name": self.store.items[index].name}

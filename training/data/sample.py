@@ -1,0 +1,116 @@
+"""What a training sample is, and what every reader of a data set offers."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+Unit = Literal["disparity", "m", "arbitrary"]
+
+
+@dataclass
+class RGBDSample:
+    """One depth map with the colour image registered to it.
+
+    Attributes:
+        depth: (H, W) float32, NaN where invalid, in `unit`.
+        guide: (H, W, 3) uint8 RGB in the depth map's own pixels, or None.
+        name: unique inside its source, e.g. "Aloe/view1".
+        unit: "disparity" (the image's stored values, larger is nearer), "m" (metres along Z) or "arbitrary".
+        disparity_scale: stored value per pixel of disparity at this resolution; 1 for other units.
+    """
+
+    depth: np.ndarray
+    guide: np.ndarray | None
+    name: str
+    unit: Unit
+    disparity_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.depth.ndim != 2 or self.depth.dtype != np.float32:
+            raise ValueError(f"{self.name}: depth must be (H, W) float32, got {self.depth.shape} {self.depth.dtype}")
+        if self.guide is not None and (
+            self.guide.dtype != np.uint8 or self.guide.shape != (*self.depth.shape, 3)
+        ):
+            raise ValueError(
+                f"{self.name}: the guide must be uint8 {(*self.depth.shape, 3)} to match its depth map, "
+                f"got {self.guide.dtype} {self.guide.shape}"
+            )
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A file or folder that a layout calls for and that is not there."""
+
+    path: Path
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+class Source(ABC):
+    """A data set on disk (or made on the fly) as a sequence of `RGBDSample`.
+
+    A reader lists its files when built and decodes one sample per `source[i]`; it never raises for a file that is
+    absent from an otherwise present data set: `missing()` names it, and the sample is left out.
+    """
+
+    layout: str = ""
+    """The registry's name for this layout."""
+
+    root: Path | None = None
+    """The folder or file it reads; None for generated data."""
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Names of the samples, in order."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> RGBDSample:
+        """Decode sample `index`; IndexError past the end."""
+
+    def missing(self) -> list[Missing]:
+        """What the layout calls for under `root` and does not find there."""
+        return []
+
+    def scene_of(self, index: int) -> str:
+        """"<data set>/<scene>" of sample `index`: equal for every copy, view and size of one real scene.
+
+        Splits go by it, so that no scene is both trained on and validated on.
+        """
+        return f"{self.layout}/{self.names[index]}"
+
+    @property
+    def has_guide(self) -> bool:
+        """Whether its samples come with colour."""
+        return True
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[RGBDSample]:
+        for index in range(len(self)):
+            yield self[index]
+
+
+def existing_root(root: str | os.PathLike, looked_for: str, layout: str) -> Path:
+    """`root` with ~ and $VARIABLES expanded.
+
+    Raises:
+        FileNotFoundError: when it does not exist; the message says what was looked for and in which absolute place.
+    """
+    path = Path(os.path.expandvars(os.fspath(root))).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{layout}: no data at {str(root)!r} (resolved to {path.absolute()}). Looked for {looked_for}. "
+            "Give the place by the source's `root`; `python -m training.data check ROOT` says what is found where."
+        )
+    return path
