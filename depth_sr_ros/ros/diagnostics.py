@@ -1,0 +1,231 @@
+"""What the node knows about itself: counters, the verdict for /diagnostics, and warnings that do not flood the log.
+
+Pure Python: times are seconds on one monotonic clock, and levels are names; the node turns them into messages.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+WINDOW = 5.0
+"""Seconds over which rates, latencies and recent trouble are reported."""
+SILENCE = 2.0
+"""Seconds without an input after which it counts as stale."""
+
+
+class Level(Enum):
+    """Severity, as diagnostic_msgs/DiagnosticStatus has it."""
+
+    OK = b"\x00"
+    WARN = b"\x01"
+    ERROR = b"\x02"
+    STALE = b"\x03"
+
+
+class Statistics:
+    """Counters and recent times, written from the executor and the worker, read by the diagnostics timer."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._inputs: deque[float] = deque(maxlen=1000)
+        self._rgb_inputs: deque[float] = deque(maxlen=1000)
+        self._outputs: deque[tuple[float, float, float, bool]] = deque(maxlen=1000)
+        self._trouble: dict[str, tuple[float, str]] = {}
+        self.counts: Counter[str] = Counter()
+
+    def depth_arrived(self, now: float) -> None:
+        with self._lock:
+            self._inputs.append(now)
+            self.counts["frames_in"] += 1
+
+    def rgb_arrived(self, now: float) -> None:
+        with self._lock:
+            self._rgb_inputs.append(now)
+            self.counts["rgb_in"] += 1
+
+    def published(self, now: float, latency: float, invalid_share: float, guided: bool) -> None:
+        """A frame went out, `latency` seconds after its depth image came in."""
+        with self._lock:
+            self._outputs.append((now, latency, invalid_share, guided))
+            self.counts["frames_out"] += 1
+            self.counts["frames_guided" if guided else "frames_single"] += 1
+
+    def trouble(self, kind: str, text: str, now: float) -> None:
+        """Something of `kind` went wrong; it is reported for the next WINDOW seconds."""
+        with self._lock:
+            self._trouble[kind] = (now, text)
+            self.counts[kind] += 1
+
+    def summary(self, now: float) -> Summary:
+        """The state over the last WINDOW seconds."""
+        with self._lock:
+            recent = [output for output in self._outputs if now - output[0] <= WINDOW]
+            latencies = [latency for _, latency, _, _ in recent]
+            return Summary(
+                input_rate=_rate(self._inputs, now),
+                rgb_rate=_rate(self._rgb_inputs, now),
+                output_rate=_rate([output[0] for output in recent], now),
+                latency_p50=float(np.median(latencies)) if latencies else None,
+                latency_max=max(latencies, default=None),
+                invalid_share=float(np.mean([invalid for _, _, invalid, _ in recent])) if recent else None,
+                guided_share=float(np.mean([guided for _, _, _, guided in recent])) if recent else None,
+                since_input=now - self._inputs[-1] if self._inputs else None,
+                trouble={kind: text for kind, (at, text) in self._trouble.items() if now - at <= WINDOW},
+                counts=Counter(self.counts),
+            )
+
+
+def _rate(times, now: float) -> float:
+    recent = [at for at in times if now - at <= WINDOW]
+    if len(recent) < 2 or now - recent[-1] > SILENCE:
+        return 0.0
+    return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-6)
+
+
+@dataclass
+class Summary:
+    """`Statistics` over the last WINDOW seconds: rates in Hz, times in seconds, shares in [0, 1]."""
+
+    input_rate: float = 0.0
+    rgb_rate: float = 0.0
+    output_rate: float = 0.0
+    latency_p50: float | None = None
+    latency_max: float | None = None
+    invalid_share: float | None = None
+    guided_share: float | None = None
+    since_input: float | None = None
+    trouble: dict[str, str] = field(default_factory=dict)
+    counts: Counter = field(default_factory=Counter)
+
+
+@dataclass
+class Surroundings:
+    """What the verdict needs to know beside the counters."""
+
+    state: str = "active"
+    enabled: bool = True
+    mode: str = "auto"
+    listening_for: float = 0.0
+    """Seconds since the subscriptions were made."""
+    depth_topic: str = "depth/image_raw"
+    depth_publishers: int = 1
+    rgb_topic: str = "rgb/image_raw"
+    rgb_publishers: int = 1
+    info_topic: str = "depth/camera_info"
+    info_publishers: int = 1
+    incompatible_qos: dict[str, str] = field(default_factory=dict)
+    """Topic to the QoS policy that a publisher there offers too little of."""
+    large_data_profile: bool = True
+    """Whether a Fast DDS profile for large messages is in use."""
+    build_error: str = ""
+
+
+LARGE_DATA_HINT = (
+    "images above about 0.5 MB are lost on default Fast DDS with best-effort QoS (640x480 16UC1 has 614 kB): set "
+    "FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds_large_data.xml for camera and node alike (the launch file does)"
+)
+
+
+def verdict(summary: Summary, around: Surroundings) -> tuple[Level, str]:
+    """The level and one sentence that says what is wrong and what to do."""
+    if around.build_error:
+        return Level.ERROR, around.build_error
+    if around.state != "active":
+        return Level.OK, f"{around.state}: activate the node to run it"
+    if not around.enabled:
+        return Level.OK, "disabled by ~/enable"
+    silent = summary.since_input is None or summary.since_input > SILENCE
+    if silent and around.listening_for > SILENCE:
+        return _silence(summary, around)
+    for kind in ("failed", "unguided"):
+        if kind in summary.trouble:
+            return Level.ERROR, summary.trouble[kind]
+    for kind in ("rejected", "guide", "camera_info", "looped", "empty"):
+        if kind in summary.trouble:
+            return Level.WARN, summary.trouble[kind]
+    if around.incompatible_qos:
+        return Level.WARN, _qos_hint(around)
+    if "dropped" in summary.trouble and summary.output_rate < 0.9 * summary.input_rate:
+        return Level.WARN, (
+            f"{summary.input_rate:.1f} Hz come in, {summary.output_rate:.1f} Hz go out: the newest frame wins; a "
+            "smaller scale, size lite or a CUDA device is faster"
+        )
+    if silent:
+        return Level.OK, f"waiting for {around.depth_topic}"
+    return Level.OK, f"{summary.output_rate:.1f} Hz"
+
+
+def _silence(summary: Summary, around: Surroundings) -> tuple[Level, str]:
+    topic = around.depth_topic
+    rejected = summary.trouble.get("rejected")
+    if rejected:
+        return Level.ERROR, rejected
+    if topic in around.incompatible_qos:
+        return Level.ERROR, _qos_hint(around)
+    if around.depth_publishers == 0:
+        return Level.STALE, f"no messages: nobody publishes {topic}; start the camera or remap depth/image_raw"
+    since = "yet" if summary.since_input is None else f"for {summary.since_input:.0f} s"
+    text = f"no messages {since} although {around.depth_publishers} publish {topic}"
+    if around.large_data_profile:
+        return Level.STALE, f"{text}: does the camera run? is ROS_DOMAIN_ID the same? (ros2 topic hz {topic})"
+    return Level.STALE, f"{text}: {LARGE_DATA_HINT}"
+
+
+def _qos_hint(around: Surroundings) -> str:
+    topic, policy = next(iter(around.incompatible_qos.items()))
+    return (
+        f"QoS mismatch on {topic}: a peer's {policy} does not fit ours, so nothing passes between us; set "
+        f"qos_overrides.{topic}.*.{policy.lower()} of this node or of the peer"
+    )
+
+
+def key_values(summary: Summary, facts: dict[str, str]) -> dict[str, str]:
+    """The rows of the diagnostic status: `facts` (method, device, ...) and the summary's numbers."""
+
+    def milliseconds(value: float | None) -> str:
+        return "n/a" if value is None else f"{1000 * value:.1f}"
+
+    def percent(value: float | None) -> str:
+        return "n/a" if value is None else f"{100 * value:.1f}"
+
+    return {
+        **facts,
+        "input_rate_hz": f"{summary.input_rate:.2f}",
+        "rgb_rate_hz": f"{summary.rgb_rate:.2f}",
+        "output_rate_hz": f"{summary.output_rate:.2f}",
+        "latency_ms_p50": milliseconds(summary.latency_p50),
+        "latency_ms_max": milliseconds(summary.latency_max),
+        "invalid_percent": percent(summary.invalid_share),
+        "guided_percent": percent(summary.guided_share),
+        "frames_in": str(summary.counts["frames_in"]),
+        "frames_out": str(summary.counts["frames_out"]),
+        "frames_dropped": str(summary.counts["dropped"]),
+        "frames_rejected": str(summary.counts["rejected"]),
+        "frames_failed": str(summary.counts["failed"]),
+        "loops": str(summary.counts["looped"]),
+    }
+
+
+class Throttle:
+    """Lets one message of each kind through per period, and says how many it held back."""
+
+    def __init__(self, period: float = 5.0):
+        self.period = period
+        self._lock = threading.Lock()
+        self._last: dict[str, float] = {}
+        self._held: Counter[str] = Counter()
+
+    def __call__(self, kind: str, text: str, now: float) -> str | None:
+        """The text to log, or None while `kind` is throttled."""
+        with self._lock:
+            if now - self._last.get(kind, float("-inf")) < self.period:
+                self._held[kind] += 1
+                return None
+            self._last[kind] = now
+            held = self._held.pop(kind, 0)
+        return f"{text} ({held} more of this kind since the last warning)" if held else text

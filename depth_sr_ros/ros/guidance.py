@@ -1,0 +1,110 @@
+"""From an RGB message to a guide in the high-resolution depth view, or a reason why there is none."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CameraInfo, Image
+
+from ..camera import Extrinsics, Intrinsics, RegisteredWarp, warp_guide
+from ..depth import fill_holes
+from ..resize import bicubic
+from .messages import MessageError, colour_array, intrinsics
+
+MIN_REGISTERED_VIEW = 0.9
+"""Share of the depth view that a registered RGB image must cover; less means that the two do not belong together."""
+MIN_WARPED_VIEW = 0.2
+"""The same for unregistered RGB, which sees less by nature."""
+
+
+class GuideError(ValueError):
+    """RGB that cannot guide: says what came, what was expected and what to do."""
+
+
+class GuideMaker:
+    """Brings RGB into the HR depth view: by one cached map when registered, by projection when extrinsics are given.
+
+    Args:
+        scale: upsampling factor.
+        extrinsics: x y z qx qy qz qw, depth to RGB camera; empty: the pair must be registered.
+        assume_registered: take different frame_ids without extrinsics for registered too.
+    """
+
+    def __init__(self, scale: int, extrinsics: tuple[float, ...] = (), assume_registered: bool = False):
+        self.scale = scale
+        self.extrinsics = Extrinsics.from_xyz_quaternion(extrinsics) if extrinsics else None
+        self.assume_registered = assume_registered
+        self._warp: RegisteredWarp | None = None
+
+    def __call__(
+        self,
+        depth: np.ndarray,
+        depth_frame: str,
+        depth_info: CameraInfo | None,
+        rgb: Image,
+        rgb_info: CameraInfo | None,
+    ) -> np.ndarray:
+        """The guide (h * scale, w * scale, 3) uint8 for `depth` (h, w) float32 metres, NaN invalid.
+
+        Raises:
+            GuideError: when a camera_info is missing, uncalibrated or of another size, the pair is not registered and
+                no extrinsics are given, the views do not overlap, or the RGB image is damaged.
+        """
+        for name, info in (("depth/camera_info", depth_info), ("rgb/camera_info", rgb_info)):
+            if info is None:
+                raise GuideError(f"guidance needs {name}, none came: publish or remap it, or set mode to single")
+        if self.extrinsics is None and not self.assume_registered and rgb.header.frame_id != depth_frame:
+            raise GuideError(
+                f"depth in frame {depth_frame!r} and RGB in frame {rgb.header.frame_id!r} came without extrinsics, one "
+                "frame was expected: switch the driver's depth registration on, set extrinsics (depth to RGB), or set "
+                "assume_registered if they are registered after all"
+            )
+        try:
+            camera_hr = intrinsics(depth_info, depth.shape[1], depth.shape[0]).scaled(self.scale)
+            camera_rgb = intrinsics(rgb_info, rgb.width, rgb.height)
+            pixels = colour_array(rgb)
+        except MessageError as error:
+            raise GuideError(f"RGB cannot guide: {error}") from None
+        pixels = np.ascontiguousarray(pixels)
+        if self.extrinsics is None:
+            return self._registered(pixels, camera_hr, camera_rgb)
+        return self._projected(pixels, depth, camera_hr, camera_rgb)
+
+    def _registered(self, pixels: np.ndarray, camera_hr: Intrinsics, camera_rgb: Intrinsics) -> np.ndarray:
+        if self._warp is None or (self._warp.depth_hr, self._warp.rgb) != (camera_hr, camera_rgb):
+            self._warp = RegisteredWarp(camera_hr, camera_rgb)
+        share = float(self._warp.seen.mean())
+        if share < MIN_REGISTERED_VIEW:
+            raise GuideError(
+                f"RGB of {camera_rgb.width}x{camera_rgb.height} came for depth of {camera_hr.width}x{camera_hr.height} "
+                f"(upsampled) and shows {100 * share:.0f} % of its view, the same view was expected (equal aspect, "
+                "camera_infos that differ by scale): use the registered RGB and its own camera_info, or set extrinsics"
+            )
+        return self._warp(pixels)
+
+    def _projected(
+        self, pixels: np.ndarray, depth: np.ndarray, camera_hr: Intrinsics, camera_rgb: Intrinsics
+    ) -> np.ndarray:
+        if not np.isfinite(depth).any():
+            raise GuideError("unregistered RGB is projected by depth, and this depth image has no valid pixel")
+        surface = bicubic(fill_holes(depth), scale=self.scale).astype(np.float32)
+        guide, seen = warp_guide(pixels, surface, camera_hr, camera_rgb, self.extrinsics)
+        share = float(seen.mean())
+        if share < MIN_WARPED_VIEW:
+            raise GuideError(
+                f"by the extrinsics RGB shows {100 * share:.0f} % of the depth view, at least "
+                f"{100 * MIN_WARPED_VIEW:.0f} % were expected: check direction (depth to RGB), metres, quaternion order"
+            )
+        return _spread(guide, seen)
+
+
+def _spread(guide: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Give pixels that RGB does not see the colour of the nearest that it does, so that no false edge rings them."""
+    if seen.all():
+        return guide
+    _, labels = cv2.distanceTransformWithLabels(
+        (~seen).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colour_of_label = np.zeros((int(labels.max()) + 1, 3), np.uint8)
+    colour_of_label[labels[seen]] = guide[seen]
+    return colour_of_label[labels]

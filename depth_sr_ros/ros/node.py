@@ -1,0 +1,463 @@
+"""sr_node: depth images in, high-resolution depth images out. The ROS side only; see docs for topics and parameters."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import sys
+import time
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, qos_policy_name_from_kind, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.utilities import get_rmw_implementation_identifier
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_srvs.srv import SetBool
+
+from ..depth import from_metres
+from . import parameters
+from .diagnostics import LARGE_DATA_HINT, Statistics, Surroundings, Throttle, key_values, verdict
+from .messages import (
+    MessageError,
+    depth_array,
+    image_message,
+    intrinsics,
+    is_calibrated,
+    points_message,
+    require_sensor_msgs_py,
+    scaled_camera_info,
+)
+from .pairing import Frame, Pairer
+from .pipeline import Pipeline
+from .worker import Worker
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class SrNode(LifecycleNode):
+    """Lifecycle node `depth_sr`: methods are built in configure, frames flow in active, memory is freed in cleanup."""
+
+    def __init__(self, **options):
+        super().__init__("depth_sr", **options)
+        parameters.declare(self)
+        self._settings = parameters.Settings()
+        self._pipeline: Pipeline | None = None
+        self._candidate: Pipeline | None = None
+        self._worker: Worker | None = None
+        self._image_publisher = self._info_publisher = self._points_publisher = None
+        self._subscriptions_by_topic: dict = {}
+        self._enabled = True
+        self._active = False
+        self._listening_since = 0.0
+        self._incompatible_qos: dict[str, str] = {}
+        self._build_error = ""
+        self._drops_seen = 0
+        self._hardware_id = "depth_sr"
+        self._statistics = Statistics()
+        self._throttle = Throttle()
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self._diagnostics_publisher = self.create_publisher(
+            DiagnosticArray, "/diagnostics", 10, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
+        # steady: a paused simulation or a stopped bag must not silence the node's account of itself
+        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def autostart(self) -> None:
+        """Configure and activate, as the parameter `autostart` asks."""
+        if self.get_parameter("autostart").value and self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def close(self) -> None:
+        """End the worker and free everything; the node can be destroyed afterwards."""
+        self._stop()
+        self._free()
+
+    # ---- lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self._settings = parameters.read(self)
+            if self._settings.publish_points:
+                require_sensor_msgs_py()
+            self._pipeline = Pipeline(self._settings)
+            self._pipeline.warm_up()
+            self._create_publishers()
+        except Exception as error:  # FAILURE leaves the node unconfigured and alive, to be corrected and retried
+            self._build_error = f"cannot configure: {error}"
+            self.get_logger().error(self._build_error)
+            self._free()
+            return FAILURE
+        self._build_error = ""
+        self._worker = Worker(self._new_pairer(), self._process, self._on_worker_error)
+        self._log_choices()
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = super().on_activate(state)
+        self._drops_seen = self._worker.pairer.dropped
+        self._worker.start()
+        self._active = True
+        self._listen(self._enabled)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = super().on_cleanup(state)
+        self._free()
+        return result
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop()
+        result = super().on_shutdown(state)
+        self._free()
+        return result
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop()
+        self._free()
+        return SUCCESS
+
+    def _stop(self) -> None:
+        self._active = False
+        self._listen(False)
+        if self._worker is not None:
+            self._worker.stop()
+
+    def _free(self) -> None:
+        for publisher in (self._image_publisher, self._info_publisher, self._points_publisher):
+            if publisher is not None:
+                self.destroy_lifecycle_publisher(publisher)
+        self._image_publisher = self._info_publisher = self._points_publisher = None
+        self._pipeline = self._candidate = self._worker = None
+
+    # ---- endpoints
+
+    def _new_pairer(self) -> Pairer:
+        def info_fits(depth, info: CameraInfo) -> bool:
+            if not is_calibrated(info):
+                return True
+            try:
+                intrinsics(info, depth[1].shape[1], depth[1].shape[0])
+            except MessageError:
+                return False
+            return True
+
+        settings = self._settings
+        return Pairer(settings.sync_slop, settings.mode != "single", info_fits=info_fits)
+
+    def _create_publishers(self) -> None:
+        self._image_publisher = self._new_publisher(Image, "depth_sr/image_raw")
+        self._info_publisher = self._new_publisher(CameraInfo, "depth_sr/camera_info")
+        self._update_points_publisher()
+
+    def _new_publisher(self, message_type, topic: str):
+        resolved = self.resolve_topic_name(topic)
+        return self.create_lifecycle_publisher(
+            message_type,
+            topic,
+            QoSProfile(depth=10),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            event_callbacks=PublisherEventCallbacks(
+                incompatible_qos=lambda event: self._on_incompatible_qos(resolved, event)
+            ),
+        )
+
+    def _update_points_publisher(self) -> None:
+        if self._settings.publish_points and self._points_publisher is None:
+            self._points_publisher = self._new_publisher(PointCloud2, "depth_sr/points")
+            if self._active:
+                self._points_publisher.on_activate(None)
+        elif not self._settings.publish_points and self._points_publisher is not None:
+            publisher, self._points_publisher = self._points_publisher, None
+            self.destroy_lifecycle_publisher(publisher)
+
+    def _listen(self, listening: bool) -> None:
+        """Hold exactly the subscriptions that the state and the mode need: a node at rest costs no bandwidth."""
+        wanted = {}
+        if listening:
+            wanted = {
+                "depth/camera_info": (CameraInfo, self._on_depth_info),
+                "depth/image_raw": (Image, self._on_depth),
+            }
+            if self._settings.mode != "single":
+                wanted["rgb/camera_info"] = (CameraInfo, self._on_rgb_info)
+                wanted["rgb/image_raw"] = (Image, self._on_rgb)
+        if listening and not self._subscriptions_by_topic:
+            self._listening_since = time.monotonic()
+        for topic in list(self._subscriptions_by_topic):
+            if topic not in wanted:
+                self.destroy_subscription(self._subscriptions_by_topic.pop(topic))
+                self._incompatible_qos.pop(self.resolve_topic_name(topic), None)
+        for topic, (message_type, callback) in wanted.items():
+            if topic not in self._subscriptions_by_topic:
+                self._subscriptions_by_topic[topic] = self._new_subscription(message_type, topic, callback)
+
+    def _new_subscription(self, message_type, topic: str, callback):
+        resolved = self.resolve_topic_name(topic)
+        return self.create_subscription(
+            message_type,
+            topic,
+            callback,
+            copy.copy(qos_profile_sensor_data),  # rclpy writes overrides into the profile it is given
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=lambda event: self._on_incompatible_qos(resolved, event)
+            ),
+        )
+
+    def _on_incompatible_qos(self, topic: str, event) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        self._incompatible_qos[topic] = policy
+        self._warn(
+            f"qos {topic}",
+            f"QoS mismatch on {topic}: a peer's {policy} came that does not fit ours, nothing passes between us; set "
+            f"qos_overrides.{topic}.*.{policy.lower()} of this node or of the peer",
+        )
+
+    # ---- inputs: look, pair, return at once
+
+    def _on_depth(self, msg: Image) -> None:
+        now = time.monotonic()
+        self._statistics.depth_arrived(now)
+        try:
+            depth = depth_array(msg)
+        except MessageError as error:
+            self._trouble("rejected", f"depth image refused: {error}")
+            return
+        self._hardware_id = msg.header.frame_id or "depth_sr"
+        infos_come = self._publisher_count("depth/camera_info") > 0
+
+        def push(pairer: Pairer) -> bool:
+            pairer.info_expected = infos_come
+            return pairer.push_depth(_seconds(msg), (msg, depth), now)
+
+        if self._worker is not None and self._worker.push(push):
+            self._trouble(
+                "looped",
+                "a depth stamp earlier than the last one came, growing stamps were expected: taken for a looped bag, "
+                "buffers are cleared",
+            )
+
+    def _on_rgb(self, msg: Image) -> None:
+        now = time.monotonic()
+        self._statistics.rgb_arrived(now)
+        if self._worker is not None:
+            self._worker.push(lambda pairer: pairer.push_rgb(_seconds(msg), msg, now))
+
+    def _on_depth_info(self, msg: CameraInfo) -> None:
+        if self._worker is not None:
+            self._worker.push(lambda pairer: pairer.push_depth_info(_seconds(msg), msg, time.monotonic()))
+
+    def _on_rgb_info(self, msg: CameraInfo) -> None:
+        if self._worker is not None:
+            self._worker.push(lambda pairer: pairer.push_rgb_info(_seconds(msg), msg, time.monotonic()))
+
+    # ---- the worker's thread
+
+    def _process(self, frame: Frame) -> None:
+        result = self._pipeline.run(frame)
+        for kind, text in result.trouble:
+            self._trouble(kind, text)
+        drops = self._worker.pairer.dropped
+        for _ in range(drops - self._drops_seen):
+            self._statistics.trouble("dropped", "", time.monotonic())
+        self._drops_seen = drops
+        if result.rgb_usable is not None:
+            self._worker.pairer.rgb_usable = result.rgb_usable
+        if result.depth is None:
+            return
+        message, raw = frame.depth
+        self._publish_camera_info(frame.info, message)
+        self._image_publisher.publish(image_message(from_metres(result.depth, raw.dtype), message.header))
+        self._publish_points(result.depth, frame.info, message)
+        now = time.monotonic()
+        self._statistics.published(now, now - frame.arrival, result.invalid_share, result.guided)
+
+    def _publish_camera_info(self, info: CameraInfo | None, depth: Image) -> None:
+        if info is None:
+            self._trouble(
+                "camera_info",
+                f"no camera_info came on {self.resolve_topic_name('depth/camera_info')}, one per depth image was "
+                "expected: the image goes out without one; publish or remap it",
+            )
+            return
+        try:
+            scaled = scaled_camera_info(info, depth.width, depth.height, self._pipeline.settings.scale, depth.header)
+        except MessageError as error:
+            self._trouble("camera_info", f"no camera_info goes out: {error}")
+            return
+        if not is_calibrated(info):
+            self._trouble(
+                "camera_info",
+                f"camera_info of {info.header.frame_id!r} came with K = 0 (uncalibrated), fx, fy > 0 were expected: "
+                "it stays uncalibrated in the output, and RGB cannot guide; calibrate the camera",
+            )
+        self._info_publisher.publish(scaled)
+
+    def _publish_points(self, depth_hr, info: CameraInfo | None, depth: Image) -> None:
+        publisher = self._points_publisher
+        if publisher is None or info is None:
+            return
+        try:
+            camera = intrinsics(info, depth.width, depth.height).scaled(self._pipeline.settings.scale)
+            publisher.publish(points_message(depth_hr, camera, depth.header))
+        except MessageError as error:
+            self._trouble("camera_info", f"no points go out: {error}")
+
+    def _on_worker_error(self, error: Exception) -> None:
+        if not self.context.ok():
+            return  # publishing failed because the process is being shut down
+        self._trouble("failed", f"a frame failed: {type(error).__name__}: {error}")
+
+    # ---- parameters and services
+
+    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        self._candidate = None
+        if not _concerns_us(changes):
+            return SetParametersResult(successful=True)
+        try:
+            settings = parameters.read(self, changes)
+            if settings.publish_points:
+                require_sensor_msgs_py()
+            if self._worker is not None and not self._pipeline.fits(settings):
+                self._candidate = Pipeline(settings)
+                self._candidate.warm_up()
+        except Exception as error:  # building a method can fail in many ways, and each is a reason to keep the old one
+            self._candidate = None
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _apply_parameters(self, changes: list[Parameter]) -> None:
+        if self._worker is None or not _concerns_us(changes):
+            return
+        self._settings = parameters.read(self)
+        if self._candidate is not None and self._candidate.fits(self._settings):
+            self._pipeline, self._candidate = self._candidate, None
+            self._log_choices()
+        settings = self._settings
+
+        def update(pairer: Pairer) -> None:
+            pairer.slop, pairer.use_rgb, pairer.rgb_usable = settings.sync_slop, settings.mode != "single", True
+
+        self._worker.push(update)
+        self._update_points_publisher()
+        self._listen(self._active and self._enabled)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enabled = request.data
+        self._listen(self._active and self._enabled)
+        response.success = True
+        response.message = "enabled" if self._enabled else "disabled: no topic is subscribed, nothing is computed"
+        if not self._active:
+            response.message += "; takes effect when the node is active"
+        self.get_logger().info(response.message)
+        return response
+
+    # ---- telling how it goes
+
+    def _publish_diagnostics(self) -> None:
+        now = time.monotonic()
+        summary = self._statistics.summary(now)
+        around = Surroundings(
+            state=self._state_machine.current_state[1],
+            enabled=self._enabled,
+            mode=self._settings.mode,
+            listening_for=now - self._listening_since if self._subscriptions_by_topic else 0.0,
+            depth_topic=self.resolve_topic_name("depth/image_raw"),
+            depth_publishers=self._publisher_count("depth/image_raw"),
+            incompatible_qos=dict(self._incompatible_qos),
+            large_data_profile=_carries_large_data(),
+            build_error=self._build_error,
+        )
+        level, text = verdict(summary, around)
+        facts = self._pipeline.facts(summary.guided_share) if self._pipeline is not None else {}
+        status = DiagnosticStatus(
+            level=level.value, name=f"{self.get_fully_qualified_name()}: super-resolution", message=text
+        )
+        status.hardware_id = self._hardware_id
+        status.values = [KeyValue(key=key, value=value) for key, value in key_values(summary, facts).items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics_publisher.publish(array)
+        if level.name in ("STALE", "ERROR") and "no messages" in text:
+            self._warn("silence", text)
+
+    def _publisher_count(self, topic: str) -> int:
+        return self.count_publishers(self.resolve_topic_name(topic))
+
+    def _log_choices(self) -> None:
+        for choice in self._pipeline.choices:
+            self.get_logger().info(choice)
+
+    def _trouble(self, kind: str, text: str) -> None:
+        self._statistics.trouble(kind, text, time.monotonic())
+        self._warn(kind, text)
+
+    def _warn(self, kind: str, text: str) -> None:
+        line = self._throttle(kind, text, time.monotonic())
+        if line is not None:
+            self.get_logger().warning(line)
+
+
+def _concerns_us(changes: list[Parameter]) -> bool:
+    """False for what rclpy sets itself, such as the QoS overrides while endpoints are created."""
+    return any(change.name in parameters.Settings.__dataclass_fields__ for change in changes)
+
+
+def _seconds(msg) -> float:
+    return msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec
+
+
+def _carries_large_data() -> bool:
+    """Whether images of megabytes arrive: a Fast DDS profile or transport is chosen, or it is another middleware."""
+    if "fastrtps" not in get_rmw_implementation_identifier():
+        return True
+    chosen = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    return any(os.environ.get(name) for name in chosen) or "LARGE_DATA" in os.environ.get(
+        "FASTDDS_BUILTIN_TRANSPORTS", ""
+    )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; returns the exit status."""
+    node = None
+    try:
+        rclpy.init(args=args)
+        node = SrNode()
+        if not _carries_large_data():
+            node.get_logger().info(LARGE_DATA_HINT)
+        node.autostart()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"depth_sr: {error}", file=sys.stderr)
+        return 1
+    finally:
+        # `ros2 launch` and the terminal both send SIGINT: the second must not break the tidying up
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

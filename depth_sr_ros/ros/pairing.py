@@ -1,0 +1,226 @@
+"""Which depth frame to process next, and with which RGB image. Pure Python: no ROS, no clock of its own.
+
+Frames go in as they arrive; one worker takes them out. Three rules decide:
+
+* **Newest frame wins.** Of the frames that became ready while the worker was busy, only the newest is kept; the others
+  are counted as dropped. An idle worker gets every frame, in order.
+* **RGB is waited for, briefly.** A depth frame is ready at once when the RGB image nearest to it in time (within
+  `slop`) is here, or when none can come any more. Otherwise it waits at most `slop` plus the lateness of RGB seen
+  lately (never more than `max_lateness`). Nothing is waited for while RGB is silent or unusable.
+* **Stamps that jump back are a looped bag.** What was buffered belongs to the old loop and is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Frame:
+    """One depth image on its way through the node; times are seconds, arrivals on a monotonic clock."""
+
+    stamp: float
+    depth: Any
+    arrival: float
+    info: Any = None
+    rgb: Any = None
+    rgb_info: Any = None
+    rgb_gap: float | None = None
+    """Seconds to the nearest RGB stamp where RGB arrives but none is within the slop."""
+    deadline: float = field(default=0.0, repr=False)
+    ready_at: float | None = field(default=None, repr=False)
+
+
+class InfoBuffer:
+    """The camera_infos of one camera: the one with an image's own stamp, else the latest."""
+
+    def __init__(self, length: int = 32):
+        self._infos: deque[tuple[float, Any]] = deque(maxlen=length)
+
+    def push(self, stamp: float, info: Any) -> None:
+        if self._infos and stamp < self._infos[-1][0]:
+            self._infos.clear()
+        self._infos.append((stamp, info))
+
+    def exact(self, stamp: float) -> Any | None:
+        """The info with exactly this stamp, or None."""
+        return next((info for at, info in reversed(self._infos) if at == stamp), None)
+
+    def find(self, stamp: float) -> Any | None:
+        """The info with this stamp, else the latest, else None."""
+        return self.exact(stamp) or (self._infos[-1][1] if self._infos else None)
+
+    def clear(self) -> None:
+        self._infos.clear()
+
+
+class Pairer:
+    """Pairs depth with RGB by stamp and hands frames to one worker (see the module's rules). Not thread-safe.
+
+    Args:
+        slop: seconds by which the stamps of a pair may differ.
+        use_rgb: False pairs nothing and waits for nothing.
+        info_wait: seconds that a depth image without any fitting camera_info may wait for its own.
+        max_lateness: seconds beyond `slop` that RGB may be waited for.
+        silence: seconds without RGB after which none is expected.
+        info_fits: says whether a camera_info that has another stamp can serve a depth image.
+    """
+
+    def __init__(
+        self,
+        slop: float = 0.02,
+        use_rgb: bool = True,
+        info_wait: float = 0.05,
+        max_lateness: float = 0.05,
+        silence: float = 0.5,
+        info_fits=lambda depth, info: True,
+    ):
+        self.slop, self.use_rgb = slop, use_rgb
+        self.info_wait, self.max_lateness, self.silence = info_wait, max_lateness, silence
+        self.info_fits = info_fits
+        self.dropped = 0
+        self.resets = 0
+        self.rgb_usable = True
+        """False after RGB could not serve as a guide: pairs still form, but nothing waits for them."""
+        self.info_expected = False
+        """True while somebody publishes depth camera_info, so that waiting for it makes sense."""
+        self.depth_infos, self.rgb_infos = InfoBuffer(), InfoBuffer()
+        self._pending: deque[Frame] = deque()
+        self._rgb: deque[tuple[float, Any]] = deque(maxlen=8)
+        self._last_depth_stamp = float("-inf")
+        self._last_rgb_arrival = float("-inf")
+        self._rgb_period: float | None = None
+        self._lateness: deque[float] = deque(maxlen=30)
+        self._recent_depth: deque[tuple[float, float]] = deque(maxlen=30)
+        self._busy = False
+
+    def clear(self) -> None:
+        """Forget every buffered message; counters stay."""
+        self._pending.clear()
+        self._rgb.clear()
+        self._recent_depth.clear()
+        self.depth_infos.clear()
+        self.rgb_infos.clear()
+        self._last_depth_stamp = self._last_rgb_arrival = float("-inf")
+
+    def push_depth(self, stamp: float, depth: Any, now: float) -> bool:
+        """A depth image arrived. Returns True when its stamp went back in time (a looped bag)."""
+        jumped_back = stamp < self._last_depth_stamp
+        if jumped_back:
+            self.resets += 1
+            self._finish_pending(now)
+            self._recent_depth.clear()
+            # RGB may have looped before depth did: keep what belongs to the new loop
+            self._rgb = deque((r for r in self._rgb if r[0] <= stamp + 0.5), maxlen=self._rgb.maxlen)
+        self._last_depth_stamp = stamp
+        frame = Frame(stamp, depth, arrival=now)
+        frame.deadline = now + max(self._rgb_wait(now), self.info_wait if self.info_expected else 0.0)
+        self._recent_depth.append((stamp, now))
+        self._pending.append(frame)
+        self._settle(now)
+        return jumped_back
+
+    def push_rgb(self, stamp: float, rgb: Any, now: float) -> None:
+        """An RGB image arrived."""
+        if self._rgb:
+            step = stamp - self._rgb[-1][0]
+            if step < 0:
+                self._rgb.clear()
+            elif 0 < step < self.silence:
+                self._rgb_period = step if self._rgb_period is None else 0.8 * self._rgb_period + 0.2 * step
+        self._rgb.append((stamp, rgb))
+        self._last_rgb_arrival = now
+        partner = min(self._recent_depth, key=lambda seen: abs(seen[0] - stamp), default=None)
+        if partner is not None and abs(partner[0] - stamp) <= self.slop:
+            self._lateness.append(now - partner[1])
+        self._settle(now)
+
+    def push_depth_info(self, stamp: float, info: Any, now: float) -> None:
+        """A camera_info of the depth camera arrived."""
+        self.depth_infos.push(stamp, info)
+        self._settle(now)
+
+    def push_rgb_info(self, stamp: float, info: Any, now: float) -> None:
+        """A camera_info of the RGB camera arrived."""
+        self.rgb_infos.push(stamp, info)
+        self._settle(now)
+
+    def take(self, now: float) -> Frame | None:
+        """The next frame for the worker, which is thereby free for it; None while there is none."""
+        self._busy = False
+        self._settle(now)
+        if not self._pending or self._pending[0].ready_at is None:
+            return None
+        frame = self._pending.popleft()
+        frame.info = self.depth_infos.find(frame.stamp)
+        if self.use_rgb:
+            match = self._nearest_rgb(frame.stamp)
+            if match is not None:
+                frame.rgb, frame.rgb_info = match[1], self.rgb_infos.find(match[0])
+            elif self._rgb and now - self._last_rgb_arrival <= self.silence:
+                frame.rgb_gap = min(abs(stamp - frame.stamp) for stamp, _ in self._rgb)
+        self._busy = True
+        return frame
+
+    def time_to_deadline(self, now: float) -> float | None:
+        """Seconds until a waiting frame becomes ready by itself; None when none waits."""
+        if not self._pending:
+            return None
+        return max(0.0, min(frame.deadline for frame in self._pending) - now)
+
+    def _settle(self, now: float) -> None:
+        """Mark frames that are ready, and drop what a busy worker will not get to."""
+        newest_ready = None
+        for index, frame in enumerate(self._pending):
+            if frame.ready_at is None and (now >= frame.deadline or self._complete(frame, now)):
+                frame.ready_at = now
+            if frame.ready_at is not None:
+                newest_ready = index
+        if newest_ready is None:
+            return
+        for index in range(newest_ready):
+            frame = self._pending[index]
+            frame.ready_at = now if frame.ready_at is None else frame.ready_at
+        if self._busy:
+            for _ in range(newest_ready):
+                self._pending.popleft()
+                self.dropped += 1
+
+    def _complete(self, frame: Frame, now: float) -> bool:
+        return self._info_complete(frame) and self._rgb_complete(frame, now)
+
+    def _info_complete(self, frame: Frame) -> bool:
+        if not self.info_expected or self.depth_infos.exact(frame.stamp) is not None:
+            return True
+        latest = self.depth_infos.find(frame.stamp)
+        return latest is not None and self.info_fits(frame.depth, latest)
+
+    def _rgb_complete(self, frame: Frame, now: float) -> bool:
+        if self._rgb_wait(now) == 0.0:
+            return True
+        match = self._nearest_rgb(frame.stamp)
+        if match is None:
+            # RGB stamps only grow: one beyond the window means that none inside it will come
+            return bool(self._rgb) and self._rgb[-1][0] > frame.stamp + self.slop
+        later_may_be_nearer = match is self._rgb[-1] and match[0] < frame.stamp
+        if not later_may_be_nearer:
+            return True
+        half_period = 0.5 * self._rgb_period if self._rgb_period is not None else 0.0
+        return frame.stamp - match[0] < half_period
+
+    def _rgb_wait(self, now: float) -> float:
+        silent = now - self._last_rgb_arrival > self.silence
+        if not self.use_rgb or not self.rgb_usable or silent:
+            return 0.0
+        lateness = max(self._lateness, default=self.max_lateness)
+        return self.slop + min(max(1.25 * lateness, 0.005), self.max_lateness)
+
+    def _nearest_rgb(self, stamp: float) -> tuple[float, Any] | None:
+        match = min(self._rgb, key=lambda seen: abs(seen[0] - stamp), default=None)
+        return match if match is not None and abs(match[0] - stamp) <= self.slop + 1e-9 else None
+
+    def _finish_pending(self, now: float) -> None:
+        for frame in self._pending:
+            frame.ready_at = now if frame.ready_at is None else frame.ready_at

@@ -1,0 +1,147 @@
+"""One depth frame in, one high-resolution frame out: metres, guide, method, and the fall back to single depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from ..depth import to_metres
+from ..upsampler import DepthUpsampler
+from .guidance import GuideError, GuideMaker
+from .pairing import Frame
+from .parameters import Settings
+
+UNMATCHED_BEFORE_HINT = 10
+_REBUILD = {field.name for field in fields(Settings)} - {"sync_slop", "publish_points", "autostart"}
+
+
+@dataclass
+class Result:
+    """What became of a frame.
+
+    Attributes:
+        depth: (H * s, W * s) float32 metres, NaN invalid; None when nothing is to be published.
+        guided: whether RGB guided it.
+        rgb_usable: False when RGB was there but could not serve; None when there was none.
+        invalid_share: of the input, in [0, 1].
+        trouble: (kind, text) pairs for the log and the diagnostics.
+    """
+
+    depth: np.ndarray | None
+    guided: bool = False
+    rgb_usable: bool | None = None
+    invalid_share: float = 0.0
+    trouble: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Pipeline:
+    """Runs the methods that `settings` name; used by one thread at a time.
+
+    Raises:
+        ValueError: when a method cannot be built (unknown device, missing or unfit weights, ...).
+    """
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        options = settings.upsampler_options()
+        self.single = self.guided = None
+        self.choices: list[str] = []
+        if settings.mode != "guided":
+            method, why = settings.single_method()
+            self.single = DepthUpsampler(method, weights=settings.weights_single or None, **options)
+            self.choices.append(f"single depth: {method} x{settings.scale}, {why}")
+        if settings.mode != "single":
+            method, why = settings.guided_method()
+            self.guided = DepthUpsampler(method, weights=settings.weights_guided or None, **options)
+            self.choices.append(f"with RGB: {method} x{settings.scale}, {why}")
+        self.make_guide = GuideMaker(settings.scale, settings.extrinsics, settings.assume_registered)
+        self._unmatched = 0
+
+    def fits(self, settings: Settings) -> bool:
+        """Whether this pipeline does what `settings` ask, so that no new one need be built."""
+        return all(getattr(self.settings, name) == getattr(settings, name) for name in _REBUILD)
+
+    def warm_up(self) -> None:
+        """Run each method once on a tiny image, so that the first frame is not the slow one."""
+        depth = np.ones((16, 16), np.float32)
+        edge = 16 * self.settings.scale
+        if self.single is not None:
+            self.single.upsample(depth)
+        if self.guided is not None:
+            self.guided.upsample(depth, np.zeros((edge, edge, 3), np.uint8))
+
+    def facts(self, guided_share: float | None) -> dict[str, str]:
+        """Method, size, device and scale for the diagnostics."""
+        running = self.guided if self.guided and (self.single is None or (guided_share or 0) >= 0.5) else self.single
+        return {
+            "mode": self.settings.mode,
+            "scale": str(self.settings.scale),
+            "method": running.method,
+            "method_single": self.single.method if self.single else "none",
+            "method_guided": self.guided.method if self.guided else "none",
+            "device": str(running.device),
+            "size": running.size,
+        }
+
+    def run(self, frame: Frame) -> Result:
+        """Super-resolve `frame`, whose `depth` is a (message, array) pair; see `Result`.
+
+        Raises:
+            ValueError, RuntimeError: when the single-depth method itself fails (out of memory, for one).
+        """
+        message, raw = frame.depth
+        depth = to_metres(raw, self.settings.max_depth or np.inf)
+        invalid_share = float(np.isnan(depth).mean())
+        result = Result(None, invalid_share=invalid_share)
+        if invalid_share == 1.0:
+            result.trouble.append(
+                (
+                    "empty",
+                    f"a {raw.shape[1]}x{raw.shape[0]} depth image without any valid pixel came, depth within range was "
+                    "expected: is the camera covered, too near, or max_depth too small?",
+                )
+            )
+        if self.guided is not None and self._run_guided(frame, message, depth, result):
+            return result
+        if self.single is None:
+            reason = next((text for kind, text in result.trouble if kind in ("guide", "failed")), None)
+            reason = reason or f"no RGB came within sync_slop {self.settings.sync_slop} s of the depth image"
+            result.trouble = [("unguided", f"mode guided publishes nothing: {reason}")]
+            return result
+        result.depth = self.single.upsample(depth)
+        return result
+
+    def _run_guided(self, frame: Frame, message, depth: np.ndarray, result: Result) -> bool:
+        """Fill `result` by the guided method; False when this frame has to do without RGB."""
+        if frame.rgb is None:
+            self._count_unmatched(frame, result)
+            return False
+        self._unmatched = 0
+        try:
+            guide = self.make_guide(depth, message.header.frame_id, frame.info, frame.rgb, frame.rgb_info)
+        except GuideError as error:
+            result.rgb_usable = False
+            result.trouble.append(("guide", str(error)))
+            return False
+        try:
+            result.depth = self.guided.upsample(depth, guide)
+        except (ValueError, RuntimeError) as error:
+            result.trouble.append(("failed", f"{self.guided.method} failed on this frame: {error}"))
+            return False
+        result.guided = result.rgb_usable = True
+        return True
+
+    def _count_unmatched(self, frame: Frame, result: Result) -> None:
+        if frame.rgb_gap is None:
+            self._unmatched = 0
+            return
+        self._unmatched += 1
+        if self._unmatched >= UNMATCHED_BEFORE_HINT:
+            result.trouble.append(
+                (
+                    "guide",
+                    f"RGB arrives, but the stamp nearest to depth is {frame.rgb_gap:.3f} s away and sync_slop is "
+                    f"{self.settings.sync_slop} s: synchronise the cameras or raise sync_slop",
+                )
+            )
