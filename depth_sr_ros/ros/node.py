@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
@@ -281,13 +282,14 @@ class SrNode(LifecycleNode):
         if result.depth is None:
             return
         message, raw = frame.depth
-        self._publish_camera_info(frame.info, message)
+        scale = result.depth.shape[0] // raw.shape[0]
+        self._publish_camera_info(frame.info, message, scale)
         self._image_publisher.publish(image_message(from_metres(result.depth, raw.dtype), message.header))
-        self._publish_points(result.depth, frame.info, message)
+        self._publish_points(result.depth, frame.info, message, scale)
         now = time.monotonic()
         self._statistics.published(now, now - frame.arrival, result.invalid_share, result.guided)
 
-    def _publish_camera_info(self, info: CameraInfo | None, depth: Image) -> None:
+    def _publish_camera_info(self, info: CameraInfo | None, depth: Image, scale: int) -> None:
         if info is None:
             self._trouble(
                 "camera_info",
@@ -296,7 +298,7 @@ class SrNode(LifecycleNode):
             )
             return
         try:
-            scaled = scaled_camera_info(info, depth.width, depth.height, self._pipeline.settings.scale, depth.header)
+            scaled = scaled_camera_info(info, depth.width, depth.height, scale, depth.header)
         except MessageError as error:
             self._trouble("camera_info", f"no camera_info goes out: {error}")
             return
@@ -308,12 +310,12 @@ class SrNode(LifecycleNode):
             )
         self._info_publisher.publish(scaled)
 
-    def _publish_points(self, depth_hr, info: CameraInfo | None, depth: Image) -> None:
+    def _publish_points(self, depth_hr: np.ndarray, info: CameraInfo | None, depth: Image, scale: int) -> None:
         publisher = self._points_publisher
         if publisher is None or info is None:
             return
         try:
-            camera = intrinsics(info, depth.width, depth.height).scaled(self._pipeline.settings.scale)
+            camera = intrinsics(info, depth.width, depth.height).scaled(scale)
             publisher.publish(points_message(depth_hr, camera, depth.header))
         except MessageError as error:
             self._trouble("camera_info", f"no points go out: {error}")
@@ -348,6 +350,8 @@ class SrNode(LifecycleNode):
         if self._candidate is not None and self._candidate.fits(self._settings):
             self._pipeline, self._candidate = self._candidate, None
             self._log_choices()
+        else:
+            self._pipeline.adopt(self._settings)
         settings = self._settings
 
         def update(pairer: Pairer) -> None:

@@ -116,6 +116,8 @@ class Pairer:
             self._rgb = deque((r for r in self._rgb if r[0] <= stamp + 0.5), maxlen=self._rgb.maxlen)
         self._last_depth_stamp = stamp
         frame = Frame(stamp, depth, arrival=now)
+        if self.use_rgb and self._nearest_rgb(stamp) is not None:
+            self._lateness.append(0.0)
         frame.deadline = now + max(self._rgb_wait(now), self.info_wait if self.info_expected else 0.0)
         self._recent_depth.append((stamp, now))
         self._pending.append(frame)
@@ -149,8 +151,8 @@ class Pairer:
 
     def take(self, now: float) -> Frame | None:
         """The next frame for the worker, which is thereby free for it; None while there is none."""
-        self._busy = False
         self._settle(now)
+        self._busy = False
         if not self._pending or self._pending[0].ready_at is None:
             return None
         frame = self._pending.popleft()

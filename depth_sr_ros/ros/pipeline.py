@@ -13,7 +13,8 @@ from .pairing import Frame
 from .parameters import Settings
 
 UNMATCHED_BEFORE_HINT = 10
-_REBUILD = {field.name for field in fields(Settings)} - {"sync_slop", "publish_points", "autostart"}
+_CHEAP = {"max_depth", "sync_slop", "extrinsics", "assume_registered", "publish_points", "autostart"}
+_REBUILD = {field.name for field in fields(Settings)} - _CHEAP
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Pipeline:
     """
 
     def __init__(self, settings: Settings):
-        self.settings = settings
+        self.adopt(settings)
         options = settings.upsampler_options()
         self.single = self.guided = None
         self.choices: list[str] = []
@@ -55,11 +56,15 @@ class Pipeline:
             method, why = settings.guided_method()
             self.guided = DepthUpsampler(method, weights=settings.weights_guided or None, **options)
             self.choices.append(f"with RGB: {method} x{settings.scale}, {why}")
-        self.make_guide = GuideMaker(settings.scale, settings.extrinsics, settings.assume_registered)
+
+    def adopt(self, settings: Settings) -> None:
+        """Take over `settings` that need no other method than the ones already built (see `fits`)."""
+        self.settings = settings
+        self._make_guide = GuideMaker(settings.scale, settings.extrinsics, settings.assume_registered)
         self._unmatched = 0
 
     def fits(self, settings: Settings) -> bool:
-        """Whether this pipeline does what `settings` ask, so that no new one need be built."""
+        """Whether the methods built here are those that `settings` ask for, so that `adopt` is enough."""
         return all(getattr(self.settings, name) == getattr(settings, name) for name in _REBUILD)
 
     def warm_up(self) -> None:
@@ -119,7 +124,7 @@ class Pipeline:
             return False
         self._unmatched = 0
         try:
-            guide = self.make_guide(depth, message.header.frame_id, frame.info, frame.rgb, frame.rgb_info)
+            guide = self._make_guide(depth, message.header.frame_id, frame.info, frame.rgb, frame.rgb_info)
         except GuideError as error:
             result.rgb_usable = False
             result.trouble.append(("guide", str(error)))
