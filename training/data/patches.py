@@ -49,6 +49,7 @@ def make_tensors(
     levels: Scale,
     value_range: tuple[float, float],
     normalise: Normalise,
+    measured: np.ndarray | None = None,
 ) -> dict[str, torch.Tensor]:
     """One map and its degraded form.
 
@@ -62,12 +63,13 @@ def make_tensors(
         value_range: least and greatest value of the whole map.
         normalise: "range" maps `value_range` to [0, 1], "max" divides by the greatest value (positive stays
             positive, ratios stay ratios), "none" keeps the unit.
+        measured: (H, W) a sensor's own reading; filled and degraded in place of `depth` when given.
 
     Returns:
         depth_lr (1, h, w), depth_hr (1, H, W) float32 without NaN; valid_lr, valid bool of the same shapes; guide
         (3, H, W) where given; offset and range (): unit value = tensor value * range + offset.
     """
-    depth_lr = degrader(depth, scale, rng, levels)
+    depth_lr = degrader(depth if measured is None else fill(measured), scale, rng, levels)
     valid_lr = np.isfinite(depth_lr)
     if not valid_lr.any():  # noise has taken the last reading, or the readings lie in half-empty cells only
         depth_lr, valid = np.full_like(depth_lr, np.nanmean(depth)), np.zeros_like(depth, bool)
@@ -236,6 +238,7 @@ class FrameDataset(Dataset):
             levels,
             value_range,
             self.normalise,
+            None if sample.measured is None else sample.measured[:height, :width],
         )
         if self.with_guide:
             tensors["has_guide"] = torch.tensor(guide is not None)

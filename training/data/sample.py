@@ -24,6 +24,8 @@ class RGBDSample:
         name: unique inside its source, e.g. "Aloe/view1".
         unit: "disparity" (the image's stored values, larger is nearer), "m" (metres along Z) or "arbitrary".
         disparity_scale: stored value per pixel of disparity at this resolution; 1 for other units.
+        measured: (H, W) float32, NaN invalid: a real sensor's reading of the same view and unit, which then takes the
+            place of `depth` where low-resolution input is made; None where there is none.
     """
 
     depth: np.ndarray
@@ -31,6 +33,7 @@ class RGBDSample:
     name: str
     unit: Unit
     disparity_scale: float = 1.0
+    measured: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.depth.ndim != 2 or self.depth.dtype != np.float32:

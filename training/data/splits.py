@@ -17,6 +17,12 @@ TEST_ONLY = "middlebury2005/"
 """The field's benchmark: nothing is trained, selected or tuned on any scene of this data set."""
 
 MSGNET_SCENES = {
+    59: "middlebury2001/barn1",
+    60: "middlebury2001/barn2",
+    61: "middlebury2001/bull",
+    62: "middlebury2001/poster",
+    63: "middlebury2001/sawtooth",
+    64: "middlebury2001/venus",
     65: "middlebury2006/Aloe",
     66: "middlebury2006/Baby1",
     67: "middlebury2006/Baby2",
@@ -26,7 +32,8 @@ MSGNET_SCENES = {
 }
 """MSG-Net's Df_65 ... Df_70 are view 1 of these scenes at full size (correlation with the third-size disparities at
 least 0.988; the next scene reaches at most 0.82, and view 5 of the same scene 0.97). 59-64 are the six planar scenes
-of 2001, 1-58 are MPI Sintel."""
+of 2001, told apart by their sizes (381 x 432, 381 x 430, 381 x 433, 383 x 435, 380 x 434, 383 x 434); 1-58 are MPI
+Sintel, whose sequences the files do not tell."""
 
 
 def refuse_test_scenes(source: Source) -> None:

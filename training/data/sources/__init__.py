@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from ..sample import Source
+from .diml import DIML
 from .folder import PairFolder
+from .middlebury_2001 import Middlebury2001, Middlebury2003
 from .middlebury_2006 import Middlebury2005, Middlebury2006
+from .middlebury_2014 import Middlebury2014, Middlebury2021
 from .msgnet import MSGNet
+from .nyuv2 import NYUv2
+from .sintel import Sintel
 from .synthetic import SyntheticScenes
+from .tofmark import ToFMark
 
 SOURCES: dict[str, type[Source]] = {
     source.layout: source
-    for source in (Middlebury2005, Middlebury2006, MSGNet, PairFolder, SyntheticScenes)
+    for source in (
+        *(Middlebury2001, Middlebury2003, Middlebury2005, Middlebury2006, Middlebury2014, Middlebury2021),
+        *(Sintel, MSGNet, NYUv2, ToFMark, DIML, PairFolder, SyntheticScenes),
+    )
 }
 """Layout name -> reader."""
 
-__all__ = ["SOURCES", "create_source", "list_sources", *sorted(source.__name__ for source in SOURCES.values())]
+__all__ = [
+    "DIML",
+    "SOURCES",
+    "MSGNet",
+    "Middlebury2001",
+    "Middlebury2003",
+    "Middlebury2005",
+    "Middlebury2006",
+    "Middlebury2014",
+    "Middlebury2021",
+    "NYUv2",
+    "PairFolder",
+    "Sintel",
+    "SyntheticScenes",
+    "ToFMark",
+    "create_source",
+    "list_sources",
+]
 
 
 def list_sources() -> list[str]:

@@ -20,8 +20,14 @@ SCENES_2006 = (
 )
 FOCAL_PIXELS = 3740.0  # full size, as the data set's page gives it
 BASELINE_METRES = 0.160
-Size = Literal["full", "half", "third"]
+FULL_HEIGHT = 1110  # rows at full size, before anyone's cropping
+Size = Literal["auto", "full", "half", "third"]
 DIVISOR: dict[Size, int] = {"full": 1, "half": 2, "third": 3}
+DISPARITY_NAMES = {1: ("disp1.png", "depth.png"), 5: ("disp5.png",)}  # depth.png, color.png: filled copies
+COLOUR_NAMES = {
+    1: ("view1.png", "view1.jpg", "Illum2/Exp1/view1.png", "color.png"),
+    5: ("view5.png", "view5.jpg", "Illum2/Exp1/view5.png"),
+}
 
 
 class _Middlebury0506(FileSource):
@@ -33,11 +39,12 @@ class _Middlebury0506(FileSource):
     """
 
     scenes: tuple[str, ...] = ()
+    looked_for = "folders named after its scenes, each with disp1.png and view1.png (disp5.png and view5.png)"
 
     def __init__(
         self,
         root: str | os.PathLike,
-        size: Size = "full",
+        size: Size = "auto",
         views: tuple[int, ...] = (1, 5),
         unit: Literal["disparity", "m"] = "disparity",
         scenes: list[str] | None = None,
@@ -46,7 +53,7 @@ class _Middlebury0506(FileSource):
 
         Args:
             root: folder of scene folders.
-            size: which download it is; sets `disparity_scale`.
+            size: which download it is; sets `disparity_scale`. "auto" goes by the image's height.
             views: which of the two views with ground truth (1, 5).
             unit: "disparity" keeps the stored values; "m" converts them and needs every scene's dmin.txt.
             scenes: only these; None for all.
@@ -55,8 +62,8 @@ class _Middlebury0506(FileSource):
             FileNotFoundError: no `root`, or no complete scene in it.
             ValueError: unknown size, view or scene name.
         """
-        if size not in DIVISOR:
-            raise ValueError(f"{self.layout}: size must be one of {', '.join(DIVISOR)}, got {size!r}")
+        if size != "auto" and size not in DIVISOR:
+            raise ValueError(f"{self.layout}: size must be auto or one of {', '.join(DIVISOR)}, got {size!r}")
         if not views or not set(views) <= {1, 5}:
             raise ValueError(f"{self.layout}: only views 1 and 5 have ground truth, got views={views}")
         unknown = set(scenes or ()) - set(self.scenes)
@@ -68,8 +75,6 @@ class _Middlebury0506(FileSource):
         self._wanted = tuple(scenes or self.scenes)
         super().__init__(root)
 
-    looked_for = "folders named after its scenes, each with disp1.png and view1.png (disp5.png and view5.png)"
-
     def _scan(self, root: Path) -> list[Entry]:
         entries = []
         for scene in self._wanted:
@@ -78,8 +83,8 @@ class _Middlebury0506(FileSource):
                 self._lacks(folder, "the scene's folder")
                 continue
             for view in self.views:
-                depth = first_existing(folder, f"disp{view}.png")
-                guide = first_existing(folder, f"view{view}.png", f"view{view}.jpg", f"Illum2/Exp1/view{view}.png")
+                depth = first_existing(folder, *DISPARITY_NAMES[view])
+                guide = first_existing(folder, *COLOUR_NAMES[view])
                 if depth is None:
                     self._lacks(folder / f"disp{view}.png", "disparity of this view")
                     continue
@@ -94,7 +99,8 @@ class _Middlebury0506(FileSource):
     def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
         disparity = read_disparity(entry.depth)
         if self.unit == "disparity":
-            return disparity, "disparity", float(DIVISOR[self.size])
+            divisor = DIVISOR.get(self.size) or max(1, round(FULL_HEIGHT / disparity.shape[0]))
+            return disparity, "disparity", float(divisor)
         dmin = float((entry.depth.parent / "dmin.txt").read_text())
         metres = FOCAL_PIXELS * BASELINE_METRES / (disparity + dmin)
         return metres.astype(np.float32), "m", 1.0

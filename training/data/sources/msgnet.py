@@ -43,8 +43,7 @@ class MSGNet(FileSource):
         for number in self._range:
             path = root / f"Df_{number}.mat"
             if path.is_file():
-                kind = "middlebury2001" if number >= FIRST_2001 else "sintel_msgnet"
-                scene = MSGNET_SCENES.get(number, f"{kind}/Df_{number}")
+                scene = MSGNET_SCENES.get(number, f"msgnet/Df_{number}")
                 entries.append(Entry(f"Df_{number}", scene, path))
             else:
                 self._lacks(path, "depth map")
