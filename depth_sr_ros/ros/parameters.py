@@ -135,9 +135,7 @@ _READ_ONLY = {"autostart"}
 def declare(node: Node) -> None:
     """Declare every parameter on `node`, with description, range and default."""
     for field in fields(Settings):
-        descriptor = ParameterDescriptor(
-            description=_DESCRIPTIONS[field.name], read_only=field.name in _READ_ONLY
-        )
+        descriptor = ParameterDescriptor(description=_DESCRIPTIONS[field.name], read_only=field.name in _READ_ONLY)
         if field.name in _RANGES:
             low, high = _RANGES[field.name]
             if isinstance(low, int):
