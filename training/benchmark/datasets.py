@@ -1,0 +1,156 @@
+"""The benchmark's data sets: scenes with a ground truth, an RGB guide where there is one, and their protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .protocols import DISPARITY, P1, P2, Protocol
+
+SCENES_2005 = ("Art", "Books", "Dolls", "Laundry", "Moebius", "Reindeer")
+P1_SCENES = ("Art", "Books", "Moebius")
+
+
+class DatasetError(ValueError):
+    """A data set that is not where or what it should be; the message names the files."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One test image.
+
+    Attributes:
+        name: as published tables name it.
+        depth: (H, W) float64 ground truth in the protocol's unit, NaN invalid.
+        guide: (H, W, 3) uint8 RGB in the depth view, or None.
+        protocol: how it is degraded and scored.
+    """
+
+    name: str
+    depth: np.ndarray
+    guide: np.ndarray | None
+    protocol: Protocol
+
+
+def read_image(path: Path, colour: bool) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 RGB, or (H, W) in its own dtype.
+
+    Raises:
+        DatasetError: when the file is missing or no image.
+    """
+    if not path.is_file():
+        raise DatasetError(f"missing file {path}")
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise DatasetError(f"{path} is no readable image")
+    if colour:
+        return np.ascontiguousarray(image[..., ::-1])
+    return image if image.ndim == 2 else image[..., 0]
+
+
+def middlebury2005(root: Path, scenes: list[str] | None) -> Iterator[Scene]:
+    """The six test scenes of the MAD tables: ``<root>/<Scene>/{depth.png, color.png}``, disparity 0..255, no holes.
+
+    For P1 scenes the ground truth is MSG-Net's version, ``depth_msgnet_b.bmp``; the colour image is shifted to it (its
+    edge pixels repeated where it does not reach). Without that file depth.png takes its place and the protocol's
+    name says so: such a row is close to the published ones, but not the same image.
+    """
+    for name in _choose(root, scenes, SCENES_2005, lambda scene: (root / scene / "depth.png").is_file()):
+        folder = root / name
+        depth = read_image(folder / "depth.png", colour=False)
+        colour = folder / "color.png"
+        guide = read_image(colour, colour=True) if colour.is_file() else None
+        if guide is not None and guide.shape[:2] != depth.shape:
+            raise DatasetError(f"{colour} has {guide.shape[:2]} pixels, depth.png {depth.shape}: they must agree")
+        if name not in P1_SCENES:
+            yield Scene(name, depth.astype(np.float64), guide, P2)
+            continue
+        msgnet = folder / "depth_msgnet_b.bmp"
+        if not msgnet.is_file():
+            yield Scene(name, depth.astype(np.float64), guide, replace(P1, name="P1 on depth.png"))
+            continue
+        truth = read_image(msgnet, colour=False)
+        if guide is not None:
+            guide = shift_image(guide, *find_offset(truth, depth), truth.shape)
+        yield Scene(name, truth.astype(np.float64), guide, P1)
+
+
+def find_offset(truth: np.ndarray, depth: np.ndarray, reach: int = 12) -> tuple[int, int]:
+    """The (rows, columns) shift with ``truth[y, x] = depth[y - rows, x - columns]`` for most pixels.
+
+    Args:
+        truth: (H, W) uint8 disparities, one version of a scene.
+        depth: (H', W') uint8 disparities, the other version.
+        reach: largest shift tried in either direction.
+    """
+    height = min(truth.shape[0], depth.shape[0]) - reach
+    width = min(truth.shape[1], depth.shape[1]) - reach
+    y, x = np.mgrid[reach:height:5, reach:width:5]
+    window = truth[y, x].astype(np.int16)
+    best, best_share = (0, 0), -1.0
+    for rows in range(-reach, reach + 1):
+        for columns in range(-reach, reach + 1):
+            share = float((np.abs(window - depth[y - rows, x - columns]) <= 1).mean())
+            if share > best_share:
+                best, best_share = (rows, columns), share
+    return best
+
+
+def shift_image(image: np.ndarray, rows: int, columns: int, shape: tuple[int, int]) -> np.ndarray:
+    """``out[y, x] = image[y - rows, x - columns]`` of size `shape`, the image's edge repeated beyond it."""
+    y = np.clip(np.arange(shape[0]) - rows, 0, image.shape[0] - 1)
+    x = np.clip(np.arange(shape[1]) - columns, 0, image.shape[1] - 1)
+    return np.ascontiguousarray(image[y][:, x])
+
+
+def _choose(root: Path, wanted: list[str] | None, known: tuple[str, ...], present: Callable[[str], bool]) -> list[str]:
+    """The scenes to run: the wanted ones (all must be there), or all known ones that are there."""
+    if not root.is_dir():
+        raise DatasetError(f"no folder {root}: give the data set's folder with --root")
+    unknown = [scene for scene in wanted or () if scene not in known]
+    if unknown:
+        raise DatasetError(f"unknown scenes {', '.join(unknown)}: this data set has {', '.join(known)}")
+    found = [scene for scene in known if present(scene)]
+    missing = [scene for scene in wanted or () if scene not in found]
+    if missing:
+        raise DatasetError(f"missing scenes under {root}: {', '.join(missing)} (found {', '.join(found) or 'none'})")
+    if not found:
+        raise DatasetError(f"no scene under {root}: expected folders {', '.join(known)}")
+    return list(wanted or found)
+
+
+def validation2006(root: Path, scenes: list[str] | None) -> Iterator[Scene]:
+    """The four held-out Middlebury 2006 scenes (training/data/splits.py), view 1, third size, colour registered."""
+    from ..data.splits import VALIDATION_SCENES
+
+    known = tuple(scene.removeprefix("middlebury2006/") for scene in VALIDATION_SCENES)
+    chosen = _choose(root, scenes, known, lambda scene: (root / scene / "disp1.png").is_file())
+    yield from _third_size(root, chosen)
+
+
+def tuning2006(root: Path) -> Iterator[Scene]:
+    """The Middlebury 2006 scenes that are not held out, for settings of methods that do not learn."""
+    from ..data.sources.middlebury_2006 import SCENES_2006
+    from ..data.splits import VALIDATION_SCENES
+
+    held_out = {scene.removeprefix("middlebury2006/") for scene in VALIDATION_SCENES}
+    known = tuple(scene for scene in SCENES_2006 if scene not in held_out)
+    yield from _third_size(root, _choose(root, None, known, lambda scene: (root / scene / "disp1.png").is_file()))
+
+
+def _third_size(root: Path, scenes: list[str]) -> Iterator[Scene]:
+    from ..data.sources import create_source
+
+    source = create_source("middlebury2006", root=root, size="third", views=(1,), scenes=scenes)
+    for sample in source:
+        yield Scene(sample.name.split("/")[0], sample.depth.astype(np.float64), sample.guide, DISPARITY)
+
+
+DATASETS: dict[str, Callable[[Path, list[str] | None], Iterator[Scene]]] = {
+    "middlebury2005": middlebury2005,
+    "validation2006": validation2006,
+}
