@@ -143,8 +143,9 @@ class Scene:
         turn, position = self.pose(time)
         view = _View(camera, turn, position)
         depth, body = view.cast(self.bodies, time)
-        points = position + (view.rays * np.where(np.isfinite(depth), depth, 0)[:, None]) @ turn.T
-        viewing = (view.rays / np.linalg.norm(view.rays, axis=1, keepdims=True)) @ turn.T
+        rays = view.directions(turn.T)
+        points = position + rays * np.where(np.isfinite(depth), depth, 0)[:, None]
+        viewing = rays / np.sqrt(np.einsum("ij,ij->i", rays, rays))[:, None]
         surface = _Surface.gather(self.bodies, body, points, viewing, depth / camera.fx, time)
         radiance, highlight = self._shade(points, viewing, surface, body, time, shadows)
         shape = (camera.height, camera.width)
@@ -203,21 +204,26 @@ class _View:
 
     def __init__(self, camera: Intrinsics, turn: np.ndarray, position: np.ndarray):
         self.camera, self.turn, self.position = camera, turn, position
-        x = (np.arange(camera.width) - camera.cx) / camera.fx
-        y = (np.arange(camera.height) - camera.cy) / camera.fy
-        self.grid = np.stack([*np.meshgrid(x, y), np.ones((camera.height, camera.width))], axis=-1)
-        self.rays = self.grid.reshape(-1, 3)
+        self.x = (np.arange(camera.width) - camera.cx) / camera.fx
+        self.y = (np.arange(camera.height) - camera.cy) / camera.fy
+
+    def directions(self, matrix: np.ndarray, window=(slice(None), slice(None))) -> np.ndarray:
+        """Rays (x, y, 1) of the window's pixels times `matrix` (3, 3): (N, 3)."""
+        rows, columns = window
+        from_x = self.x[columns, None] * matrix[0]
+        from_y = self.y[rows, None] * matrix[1] + matrix[2]
+        return (from_x[None, :] + from_y[:, None]).reshape(-1, 3)
 
     def cast(self, bodies: Sequence[Body], time: float) -> tuple[np.ndarray, np.ndarray]:
         """Depth (N,) with inf for a miss, and the index (N,) of the body hit, -1 for none."""
-        shape = self.grid.shape[:2]
+        shape = (self.camera.height, self.camera.width)
         depth, index = np.full(shape, np.inf), np.full(shape, -1)
         for number, body in enumerate(bodies):
             centre = body.centre + body.motion.offset(time)
             window = self._window(body, centre)
             if window is None:
                 continue
-            directions = self.grid[window].reshape(-1, 3) @ (self.turn.T @ body.rotation)
+            directions = self.directions(self.turn.T @ body.rotation, window)
             origin = (self.position - centre) @ body.rotation
             t = body.shape.hit(origin, directions).reshape(depth[window].shape)
             closer = t < depth[window]
@@ -265,9 +271,9 @@ class _Surface:
             pixels = order[starts[number] : starts[number + 1]]
             if not len(pixels):
                 continue
-            local = (points[pixels] - item.centre - item.motion.offset(time)) @ item.rotation
+            local = _rotate(points[pixels] - item.centre - item.motion.offset(time), item.rotation)
             normal, uv = item.shape.surface(local)
-            world_normal = (normal @ item.rotation.T).astype(np.float32)
+            world_normal = _rotate(normal, item.rotation.T).astype(np.float32)
             cosine = np.abs(np.einsum("ij,ij->i", world_normal, viewing[pixels])).astype(np.float32)
             footprint = pixel[pixels] / np.sqrt(np.maximum(cosine, 0.05))
             for chosen, texture in _faces(item.texture, normal):
@@ -278,6 +284,11 @@ class _Surface:
             result.incidence[pixels] = cosine
             result.gloss[pixels] = item.gloss
         return result
+
+
+def _rotate(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """vectors (N, 3) times matrix (3, 3). `@` would wake BLAS threads, which cost more than these tiny products."""
+    return np.einsum("ij,jk->ik", vectors, matrix)
 
 
 def _faces(texture: Texture | dict[str, Texture], normal: np.ndarray):
@@ -300,10 +311,10 @@ def _in_shadow(bodies, light, points, body, facing, time) -> np.ndarray:
     """(N,) bool: something stands between the point and the light. Only points that face it are tested."""
     dark = np.zeros(len(points), bool)
     candidates = np.flatnonzero(facing)
-    origin = points[candidates].astype(np.float32)
-    path = light.astype(np.float32) - origin
+    origin = np.ascontiguousarray(points[candidates].T, np.float32)
+    path = light.astype(np.float32)[:, None] - origin
     length2, origin2, along0 = (
-        np.einsum("ij,ij->i", a, b) for a, b in ((path, path), (origin, origin), (origin, path))
+        np.einsum("ij,ij->j", a, b) for a, b in ((path, path), (origin, origin), (origin, path))
     )
     for number, item in enumerate(bodies):
         half = item.shape.bounds()
@@ -311,17 +322,17 @@ def _in_shadow(bodies, light, points, body, facing, time) -> np.ndarray:
             continue
         centre = item.centre + item.motion.offset(time)
         # Which segments pass the bounding sphere at all? Squared distance of its centre c from the segment
-        # o + k (l - o), in terms that are one matrix-vector product each: this test runs for every pixel and body.
+        # o + k (l - o), in terms that are cheap, as this test runs for every pixel and body.
         c = centre.astype(np.float32)
-        towards = path @ c - along0
+        towards = np.einsum("i,ij->j", c, path) - along0
         k = np.clip(towards / length2, 0, 1)
-        gap = origin2 - 2 * (origin @ c) + c @ c - k * (2 * towards - k * length2)
+        gap = origin2 - 2 * np.einsum("i,ij->j", c, origin) + c @ c - k * (2 * towards - k * length2)
         near = gap < float(half @ half) + 1e-4
         near &= body[candidates] != number  # convex: its own far side is dark by Lambert's law already
         if near.any():
             at = candidates[near]
             start = points[at]
-            t = item.shape.hit((start - centre) @ item.rotation, (light - start) @ item.rotation)
+            t = item.shape.hit(_rotate(start - centre, item.rotation), _rotate(light - start, item.rotation))
             dark[at] |= (t > 1e-3) & (t < 1)
     return dark
 

@@ -1,0 +1,256 @@
+"""The command `depth-sr`: upsample one depth map, replay a recording, benchmark, list the networks, run the demo.
+
+Exit codes: 0 done, 1 the work failed (no node, a node that died), 2 bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+# Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser(with_bench=argv[:1] == ["bench"])
+    args = parser.parse_args(argv)
+    try:
+        result = args.run(args)
+    except KeyboardInterrupt:
+        print("depth-sr: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        code = 1 if isinstance(error, RuntimeError) else 2
+        if args.json:
+            print(json.dumps({"error": str(error)}))
+        print(f"depth-sr {args.command}: error: {error}", file=sys.stderr)
+        return code
+    return result or 0
+
+
+def build_parser(with_bench: bool = False) -> argparse.ArgumentParser:
+    """The argument parser; `with_bench` also adds the options of `bench`, which costs the import of torch."""
+    parser = argparse.ArgumentParser(prog="depth-sr", description="High-resolution depth from depth cameras.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_upsample(commands)
+    _add_replay(commands)
+    _add_demo(commands)
+    _add_models(commands)
+    bench = commands.add_parser("bench", help="measure speed and accuracy on this machine", add_help=with_bench)
+    if with_bench:
+        from depth_sr_ros import bench as benchmark
+
+        benchmark.add_arguments(bench)
+        bench.set_defaults(run=benchmark.main)
+    return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+
+
+def _add_upsample(commands) -> None:
+    p = commands.add_parser("upsample", help="super-resolve one depth map")
+    p.add_argument("input", metavar="IN", type=Path, help="16-bit PNG (mm), .npy, .tiff or .pfm (float32 metres)")
+    p.add_argument("--guide", type=Path, metavar="RGB", help="colour image in the depth view, SCALE times as large")
+    p.add_argument("--scale", type=int, default=4, help="upsampling factor (default 4)")
+    p.add_argument("--method", help="network (see 'depth-sr models'); default: the best one for the input")
+    p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help=".png (mm), .npy, .tiff or .pfm")
+    p.add_argument("--size", choices=("lite", "paper"), help="size of the network (default: lite where it exists)")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default auto)")
+    p.add_argument("--precision", choices=("auto", "float32", "float16", "bfloat16"), default="auto")
+    p.add_argument("--weights", help="a bundled variant's name or a .safetensors file")
+    p.add_argument("--consistent", action="store_true", help="make the output's block mean equal the input")
+    p.add_argument("--fill-holes", action="store_true", help="estimate depth where the input has none")
+    p.add_argument("--tile", type=int, metavar="N", help="work in tiles of N input pixels (saves memory)")
+    _add_json(p)
+    p.set_defaults(run=_upsample)
+
+
+def _add_replay(commands) -> None:
+    p = commands.add_parser("replay", help="play a recording and score the result")
+    p.add_argument("bag", metavar="BAG", type=Path, help="rosbag2 folder, or its .mcap or .db3 file")
+    p.add_argument("--live", action="store_true", help="through the real node over DDS (default: call the upsampler)")
+    p.add_argument("--external", action="store_true", help="with --live: use the node that already runs")
+    p.add_argument("--namespace", default="", help="with --live: ROS namespace of the node")
+    p.add_argument("--rate", type=float, default=1.0, help="with --live: playing speed (default 1)")
+    p.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for metrics.json, panel.png")
+    p.add_argument("--method", default="auto", help="auto, single, guided or a network's name (default auto)")
+    p.add_argument("--scale", type=int, default=4, help="upsampling factor (default 4)")
+    for role, text in (
+        ("depth", "depth images"),
+        ("depth-info", "their camera_info"),
+        ("rgb", "colour images"),
+        ("rgb-info", "their camera_info"),
+        ("truth", "high-resolution depth to score against"),
+    ):
+        p.add_argument(f"--{role}-topic", metavar="TOPIC", help=f"{text}; '' for none (default: found by name)")
+    _add_json(p)
+    p.set_defaults(run=_replay)
+
+
+def _add_demo(commands) -> None:
+    p = commands.add_parser("demo", help="a synthetic recording (or yours) through the real node")
+    p.add_argument("--bag", default="", help="recording to play instead of the synthetic one")
+    p.add_argument("--out", type=Path, default=Path("demo_out"), metavar="DIR", help="default demo_out")
+    p.add_argument("--method", default="auto", help="auto, single, guided or a network's name (default auto)")
+    p.add_argument("--scale", type=int, default=4, help="upsampling factor (default 4)")
+    _add_json(p)
+    p.set_defaults(run=_demo)
+
+
+def _add_models(commands) -> None:
+    p = commands.add_parser("models", help="list the networks, their sizes, scales and bundled weights")
+    _add_json(p)
+    p.set_defaults(run=_models)
+
+
+def _upsample(args: argparse.Namespace) -> None:
+    from depth_sr_ros.depth import valid_mask
+    from depth_sr_ros.files import read_depth, read_guide, write_depth
+    from depth_sr_ros.replay.methods import default_network
+    from depth_sr_ros.upsampler import DepthUpsampler
+
+    depth = read_depth(args.input)
+    guide = None if args.guide is None else read_guide(args.guide)
+    network = args.method or default_network(guide is not None, args.scale)
+    upsampler = DepthUpsampler(
+        network,
+        scale=args.scale,
+        device=args.device,
+        size=args.size,
+        precision=args.precision,
+        weights=args.weights,
+        consistent=args.consistent,
+        fill_holes=args.fill_holes,
+        tile=args.tile,
+    )
+    start = time.perf_counter()
+    with _progress(args) as progress:
+        progress(f"{network} x{args.scale}", 0, 1)
+        result = upsampler.upsample(depth, guide)
+        progress(f"{network} x{args.scale}", 1, 1)
+    seconds = time.perf_counter() - start
+    write_depth(args.output, result)
+    valid = valid_mask(result)
+    summary = {
+        "output": str(args.output),
+        "method": network,
+        "scale": args.scale,
+        "width": result.shape[1],
+        "height": result.shape[0],
+        "time_s": round(seconds, 4),
+        "invalid_share": round(1 - float(valid.mean()), 6),
+        "min_m": float(result[valid].min()) if valid.any() else None,
+        "max_m": float(result[valid].max()) if valid.any() else None,
+    }
+    _show(args, summary)
+
+
+def _replay(args: argparse.Namespace) -> None:
+    from depth_sr_ros.replay.evaluate import Replay, replay
+
+    if args.external and not args.live:
+        raise ValueError("--external makes sense with --live only: offline there is no node")
+    if args.rate <= 0:
+        raise ValueError(f"--rate must be above 0, got {args.rate}")
+    settings = Replay(args.method, args.scale, args.live, args.external, args.namespace, args.rate)
+    roles = ("depth", "depth_info", "rgb", "rgb_info", "truth")
+    topics = {role: getattr(args, f"{role}_topic") for role in roles}
+    with _progress(args) as progress:
+        metrics = replay(args.bag, args.out, settings, progress, **topics)
+    _show_metrics(args, metrics)
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from depth_sr_ros.replay.demo import run_demo
+
+    with _progress(args) as progress:
+        metrics = run_demo(args.bag, args.out, args.method, args.scale, progress)
+    _show_metrics(args, metrics)
+
+
+def _models(args: argparse.Namespace) -> None:
+    from depth_sr_ros.catalogue import catalogue
+
+    rows = catalogue()
+    if args.json:
+        print(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("method", "input", "scales", "size", "parameters", "bundled weights", title="Networks")
+    for row in rows:
+        scales = row["scales"]
+        span = f"{scales[0]}-{scales[-1]}" if len(scales) > 8 else ", ".join(map(str, scales))
+        for index, (size, count) in enumerate(row["parameters"].items()):
+            head = (row["name"], row["input"], span) if index == 0 else ("", "", "")
+            weights = ", ".join(w["file"] for w in row["weights"] if w["size"] == size)
+            table.add_row(*head, size if count else "-", f"{count:,}" if count else "none needed", weights or "-")
+    Console().print(table)
+
+
+def _show_metrics(args: argparse.Namespace, metrics: dict) -> None:
+    if args.json:
+        print(json.dumps(metrics, indent=2))
+        return
+    print(_sentence(metrics))
+    if "single" in metrics:
+        print(_sentence(metrics["single"]))
+    for note in metrics.get("notes", []):
+        print(f"  note: {note}")
+    print(f"wrote {args.out / 'metrics.json'}" + (f" and {args.out / 'panel.png'}" if metrics["frames_out"] else ""))
+
+
+def _sentence(metrics: dict) -> str:
+    parts = [f"{metrics['method']} x{metrics['scale']}: {metrics['frames_out']} of {metrics['frames_in']} frames"]
+    if metrics["latency_ms_p50"] is not None:
+        parts.append(f"latency {metrics['latency_ms_p50']:.0f} ms")
+    if metrics["mae_m"] is not None:
+        parts.append(f"MAE {1000 * metrics['mae_m']:.2f} mm (bicubic {1000 * metrics['mae_bicubic_m']:.2f} mm)")
+    elif metrics.get("lr_consistency_m") is not None:
+        parts.append(f"no ground truth; LR consistency {1000 * metrics['lr_consistency_m']:.2f} mm")
+    return ", ".join(parts)
+
+
+def _show(args: argparse.Namespace, summary: dict) -> None:
+    if args.json:
+        print(json.dumps(summary))
+        return
+    print(
+        f"{summary['output']}: {summary['width']}x{summary['height']}, {summary['method']} x{summary['scale']}, "
+        f"{summary['time_s']:.2f} s, {100 * summary['invalid_share']:.1f} % invalid"
+    )
+
+
+@contextmanager
+def _progress(args: argparse.Namespace):
+    """A progress bar on standard error; silent with --json. Yields a callable (what, done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), disable=args.json) as bar:
+        tasks: dict[str, int] = {}
+        latest: list[str] = []
+
+        def update(what: str, done: int, total: int) -> None:
+            # The same step may come twice (the demo's two runs): start it anew when its count falls.
+            if latest[-1:] != [what]:
+                tasks[what] = bar.add_task(what, total=total)
+                latest.append(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield update
+
+
+if __name__ == "__main__":
+    sys.exit(main())

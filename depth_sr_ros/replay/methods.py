@@ -1,0 +1,51 @@
+"""The METHOD of a replay: auto, single, guided or a network's name, as parameters of the node or the upsampler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from depth_sr_ros.models import list_models, model_class
+from depth_sr_ros.weights import find_weights
+
+MODES = ("auto", "single", "guided")
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """What the user asked for.
+
+    Attributes:
+        mode: auto, single or guided: the node's parameter `mode`.
+        network: a name of the registry, or None for the default of the mode.
+    """
+
+    mode: str
+    network: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> MethodChoice:
+        """From METHOD: one of `MODES`, or a network's name, which implies its mode.
+
+        Raises:
+            ValueError: neither.
+        """
+        if text in MODES:
+            return cls(text)
+        if text not in list_models():
+            raise ValueError(
+                f"unknown method {text!r}; choose one of {', '.join(MODES)} or {', '.join(list_models())}"
+            )
+        return cls("guided" if model_class(text).requires_guide else "single", text)
+
+    def node_parameters(self) -> dict[str, str]:
+        """The node's parameters that carry this choice."""
+        named = {f"method_{self.mode}": self.network} if self.network else {}
+        return {"mode": self.mode, **named}
+
+
+def default_network(guided: bool, scale: int) -> str:
+    """The network used when only a mode is given: the trained one where its weights ship, else one without weights."""
+    trained, fallback = ("dada", "dada_rgb") if guided else ("dsrnet", "bicubic")
+    if trained in list_models() and find_weights(trained, scale, "lite"):
+        return trained
+    return fallback

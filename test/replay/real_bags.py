@@ -1,0 +1,58 @@
+"""Bags from real RGB-D frames: depth made smaller by NaN-aware block mean, the original depth as ground truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from depth_sr_ros.camera import Intrinsics
+from depth_sr_ros.depth import to_metres
+from depth_sr_ros.replay.writing import BagWriter
+from depth_sr_ros.resize import block_mean
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SETS = ("realsense_aligned", "realsense_planes")
+
+START_NS = 1_600_000_000_000_000_000
+
+
+def available(name: str) -> bool:
+    """Whether the frames of this set lie at ../shared/data."""
+    return (DATA / name / "depth").is_dir()
+
+
+def make_bag(name: str, path: Path, scale: int, frames: int = 20, rate_hz: float = 5.0, storage: str = "mcap") -> Path:
+    """Write a bag that repeats the set's frames with new stamps until there are `frames`.
+
+    Depth is cropped to a multiple of `scale` at the bottom and right, RGB with it; RGB keeps its full size.
+    """
+    pairs = _pairs(name)
+    with BagWriter(path, storage=storage) as bag:
+        for index in range(frames):
+            depth_file, colour_file = pairs[index % len(pairs)]
+            truth = to_metres(cv2.imread(str(depth_file), cv2.IMREAD_UNCHANGED))
+            rgb = cv2.cvtColor(cv2.imread(str(colour_file)), cv2.COLOR_BGR2RGB)
+            height, width = (n - n % scale for n in truth.shape)
+            truth, rgb = truth[:height, :width], np.ascontiguousarray(rgb[:height, :width])
+            camera = _camera(name, width, height)
+            stamp = START_NS + round(index * 1e9 / rate_hz)
+            bag.write_frame(stamp, block_mean(truth, scale), camera.scaled(1 / scale), rgb, camera, truth)
+    return path
+
+
+def _pairs(name: str) -> list[tuple[Path, Path]]:
+    depths = sorted((DATA / name / "depth").iterdir())
+    colours = {file.stem: file for file in (DATA / name / "color").iterdir()}
+    return [(depth, colours.get(depth.stem) or sorted(colours.values())[i]) for i, depth in enumerate(depths)]
+
+
+def _camera(name: str, width: int, height: int) -> Intrinsics:
+    file = DATA / name / "cam_params_realsense.json"
+    if file.exists():
+        k = json.loads(file.read_text())["intrinsic_matrix"]  # column by column
+        return Intrinsics(k[0], k[4], k[6], k[7], width, height)
+    focal = 0.72 * width  # a D435's colour camera has about 69 degrees across; only the ratio of scales matters here
+    return Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)

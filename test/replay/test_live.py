@@ -1,0 +1,74 @@
+"""A recording through the real node over real DDS, in processes of their own."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from depth_sr_ros.replay.evaluate import Replay, replay
+from depth_sr_ros.replay.writing import BagWriter
+from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytestmark = pytest.mark.ros
+
+SCALE = 4
+CAMERA = default_camera(320, 240)
+FRAMES = 8
+
+
+@pytest.fixture(autouse=True)
+def own_domain(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(40 + os.getpid() % 50))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+
+@pytest.fixture(scope="module")
+def bag_path(tmp_path_factory) -> Path:
+    path, scene = tmp_path_factory.mktemp("live") / "bag", random_scene(11)
+    frame = scene.render(CAMERA)
+    depth_lr = DepthCamera(SCALE).observe_frame(frame, 1)
+    with BagWriter(path) as bag:
+        for index in range(FRAMES):
+            stamp = 10**18 + index * 200_000_000
+            bag.write_frame(stamp, depth_lr, CAMERA.scaled(1 / SCALE), frame.rgb, CAMERA, frame.depth)
+    return path
+
+
+@pytest.mark.parametrize("method", ["dada_rgb", "bicubic"])
+def test_replay_through_the_node(tmp_path, bag_path, method):
+    metrics = replay(bag_path, tmp_path, Replay(method=method, scale=SCALE, live=True))
+    offline = replay(bag_path, tmp_path / "offline", Replay(method=method, scale=SCALE))
+    assert metrics["frames_in"] == FRAMES
+    assert metrics["frames_out"] >= FRAMES - 1
+    assert metrics["infos_out"] >= metrics["frames_out"]
+    assert metrics["duplicates"] == metrics["strangers"] == 0
+    assert metrics["method"] == method
+    assert metrics["node_exit_code"] == 0
+    assert 0 < metrics["latency_ms_p50"] < 5000
+    # The node sends millimetres: the same result as the upsampler's, rounded.
+    assert metrics["mae_m"] == pytest.approx(offline["mae_m"], abs=6e-4)
+    assert metrics["mae_bicubic_m"] == pytest.approx(offline["mae_bicubic_m"], abs=1e-5)
+    assert np.isclose(metrics["coverage"], offline["coverage"], atol=1e-3)
+    assert (tmp_path / "panel.png").exists()
+
+
+def test_no_node_is_said_plainly(tmp_path, bag_path):
+    from depth_sr_ros.replay.playing import PlayError
+
+    with pytest.raises(PlayError, match=r"nobody subscribes to /nobody/depth/image_raw.*ROS_DOMAIN_ID"):
+        replay(
+            bag_path, tmp_path, Replay(scale=SCALE, live=True, external=True, namespace="nobody", startup_s=1.0)
+        )
+
+
+def test_node_that_dies_is_quoted(tmp_path, bag_path):
+    from depth_sr_ros.replay.node_process import NodeProcess
+    from depth_sr_ros.replay.playing import PlayError
+
+    node = NodeProcess({"scale": "not_a_number"}, tmp_path / "node.log")
+    code = node._process.wait(60)
+    assert code != 0 and "scale" in node.last_words(40)
+    assert node.stop() == code
+    assert issubclass(PlayError, RuntimeError)
