@@ -9,8 +9,9 @@ from __future__ import annotations
 from .base import DepthSRModel, ResidualNetwork
 from .bicubic import Bicubic
 from .dada_rgb import DadaRGB
+from .dsrnet import DSRNet
 
-_REGISTRY: dict[str, type[DepthSRModel]] = {cls.name: cls for cls in (Bicubic, DadaRGB)}
+_REGISTRY: dict[str, type[DepthSRModel]] = {cls.name: cls for cls in (Bicubic, DadaRGB, DSRNet)}
 
 
 def list_models() -> list[str]:

@@ -1,0 +1,127 @@
+"""Building blocks that several networks share: activations, projection units, residual blocks, initialisation."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class PReLU(nn.PReLU):
+    """PReLU with one slope per channel, written so that training on a CPU is fast.
+
+    The same function as `torch.nn.PReLU`. On two CPU cores the library's backward takes longer than a convolution
+    (9.5 ms against 4.0 ms for 8 x 16 x 128 x 128 in this form); its forward alone is the fastest there is.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels, init=0.25)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        slope = self.weight.to(x.dtype)
+        if x.device.type == "cpu" and torch.is_grad_enabled():
+            return torch.lerp(torch.relu(x), x, slope.view(-1, 1, 1))
+        return F.prelu(x, slope)
+
+
+def conv(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Conv2d:
+    """A convolution that keeps the size."""
+    return nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)
+
+
+def conv_prelu(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Sequential:
+    """A convolution that keeps the size, and a PReLU."""
+    return nn.Sequential(conv(channels_in, channels_out, kernel), PReLU(channels_out))
+
+
+class Up(nn.Sequential):
+    """Transposed convolution by `scale` (kernel scale + 4, padding 2: DBPN's sizes) and a PReLU.
+
+    It equals a 3x3 convolution and a pixel shuffle; on a CPU this form is 1.4 to 4 times faster forward in
+    channels-last memory, and up to twice as fast in training.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, scale: int):
+        super().__init__(
+            nn.ConvTranspose2d(channels_in, channels_out, scale + 4, stride=scale, padding=2), PReLU(channels_out)
+        )
+
+
+class Down(nn.Sequential):
+    """Strided convolution by `scale` (kernel scale + 4, padding 2) and a PReLU: the way back from `Up`."""
+
+    def __init__(self, channels_in: int, channels_out: int, scale: int):
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, scale + 4, stride=scale, padding=2), PReLU(channels_out)
+        )
+
+
+class UpProjection(nn.Module):
+    """DBPN's up-projection unit: upsample, project back, upsample the residual, add.
+
+    ``h0 = up(l); h = h0 + up(down(h0) - l)`` for l (B, lr, h, w) -> (B, hr, h * scale, w * scale).
+    """
+
+    def __init__(self, lr: int, hr: int, scale: int):
+        super().__init__()
+        self.up = Up(lr, hr, scale)
+        self.back = Down(hr, lr, scale)
+        self.up_residual = Up(lr, hr, scale)
+
+    def forward(self, low: torch.Tensor) -> torch.Tensor:
+        high = self.up(low)
+        return high + self.up_residual(self.back(high) - low)
+
+
+class DownProjection(nn.Module):
+    """DBPN's down-projection unit, the mirror of `UpProjection`: ``l0 = down(h); l = l0 + down(up(l0) - h)``."""
+
+    def __init__(self, hr: int, lr: int, scale: int):
+        super().__init__()
+        self.down = Down(hr, lr, scale)
+        self.back = Up(lr, hr, scale)
+        self.down_residual = Down(hr, lr, scale)
+
+    def forward(self, high: torch.Tensor) -> torch.Tensor:
+        low = self.down(high)
+        return low + self.down_residual(self.back(low) - high)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a PReLU between, added to their input; no batch norm, no activation after the sum."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(conv_prelu(channels, channels), conv(channels, channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.body(x)
+
+
+def initialise(module: nn.Module) -> None:
+    """Kaiming-normal weights for PReLU's initial slope, and zero biases, in every convolution below `module`.
+
+    A transposed convolution feeds each output pixel from (kernel / stride)^2 inputs per channel; that, not the whole
+    kernel, is its fan-in. The second convolution of a `ResidualBlock` starts at a tenth, so that a deep stack starts
+    near the identity.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.ConvTranspose2d):
+            fan_in = part.in_channels * part.kernel_size[0] * part.kernel_size[1] / (part.stride[0] * part.stride[1])
+        elif isinstance(part, nn.Conv2d):
+            fan_in = part.in_channels // part.groups * part.kernel_size[0] * part.kernel_size[1]
+        else:
+            continue
+        gain = nn.init.calculate_gain("leaky_relu", 0.25)
+        nn.init.normal_(part.weight, std=gain / fan_in**0.5)
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)
+    for part in module.modules():
+        if isinstance(part, ResidualBlock):
+            shrink(part.body[-1])
+
+
+def shrink(layer: nn.Conv2d, factor: float = 0.1) -> None:
+    """Scale the start weights of the last layer of a residual branch, so that the branch starts small."""
+    with torch.no_grad():
+        layer.weight.mul_(factor)

@@ -1,0 +1,80 @@
+"""DSRNet: single depth super-resolution by iterative back-projection (CTKT, CVPR 2021, section 3.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .base import ResidualNetwork
+from .blocks import DownProjection, ResidualBlock, UpProjection, conv, conv_prelu, initialise, shrink
+
+LITE_WIDTH_LR = {2: 16, 4: 24, 8: 32, 16: 32}
+
+
+def default_sizes(scale: int, size: str) -> dict[str, int]:
+    """The keyword arguments of `DSRNet` that a size stands for, at a scale."""
+    if size == "paper":
+        return {"width": 64, "width_lr": 64, "units": 5, "lr_blocks": 0}
+    return {"width": 16, "width_lr": LITE_WIDTH_LR[scale], "units": 3, "lr_blocks": 1}
+
+
+class DSRNet(ResidualNetwork):
+    """A shallow block of three convolutions, N back-projection units (DBPN), and a head of two convolutions.
+
+    The N up-projection units give the high-resolution features F^1 .. F^N; N - 1 down-projection units lead from
+    each to the next. The depth map is made from F^N.
+
+    Where the paper is silent: units alternate without DBPN's dense connections; the output is added to the bicubic
+    upsampling; depth is normalised to its own range per sample. `lite` keeps the low-resolution side wider than
+    the high-resolution side where that costs little (x4 and up), and adds residual blocks there.
+
+    Args:
+        scale: 2, 4, 8 or 16.
+        size: "paper" (width 64, N = 5) or "lite".
+        width: channels of the high-resolution features; None takes the size's.
+        width_lr: channels of the low-resolution features; None takes the size's.
+        units: N; None takes the size's.
+        lr_blocks: residual blocks (two 3x3 convolutions) on each low-resolution feature map; None takes the size's.
+    """
+
+    name = "dsrnet"
+
+    def __init__(
+        self,
+        scale: int,
+        size: str = "lite",
+        width: int | None = None,
+        width_lr: int | None = None,
+        units: int | None = None,
+        lr_blocks: int | None = None,
+    ):
+        super().__init__(scale, size)
+        given = {"width": width, "width_lr": width_lr, "units": units, "lr_blocks": lr_blocks}
+        chosen = default_sizes(scale, size) | {key: value for key, value in given.items() if value is not None}
+        if min(chosen["width"], chosen["width_lr"], chosen["units"]) < 1 or chosen["lr_blocks"] < 0:
+            raise ValueError(f"dsrnet needs positive widths and units and lr_blocks >= 0, got {chosen}")
+        self.width, self.units = chosen["width"], chosen["units"]
+        lr, hr = chosen["width_lr"], self.width
+
+        def blocks() -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(lr) for _ in range(chosen["lr_blocks"])))
+
+        self.shallow = nn.Sequential(conv_prelu(1, lr), conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1), blocks())
+        self.up = nn.ModuleList(UpProjection(lr, hr, scale) for _ in range(self.units))
+        self.down = nn.ModuleList(
+            nn.Sequential(DownProjection(hr, lr, scale), blocks()) for _ in range(self.units - 1)
+        )
+        self.head = nn.Sequential(conv_prelu(hr, hr), conv(hr, 1))
+        initialise(self)
+        shrink(self.head[-1])
+
+    def features(self, depth: torch.Tensor) -> list[torch.Tensor]:
+        """F^1 .. F^N, each (B, width, h * scale, w * scale), of depth (B, 1, h, w) in [0, 1]."""
+        low = self.shallow(depth)
+        high = [self.up[0](low)]
+        for down, up in zip(self.down, self.up[1:]):
+            high.append(up(down(high[-1])))
+        return high
+
+    def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        return self.head(self.features(depth)[-1])

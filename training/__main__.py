@@ -1,0 +1,28 @@
+"""``python -m training fit|validate|test --config training/configs/NAME.yaml`` and ``python -m training export``.
+
+The four Lightning commands take every argument of the trainer, the method and the data; ``--help`` lists them. A
+config may start from others: ``base: [common.yaml, ...]`` names files in training/configs/, merged in order below it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+from .cli import run
+from .export import main as export
+
+
+def main() -> int:
+    """Run one command; returns the exit code."""
+    # Before the first parallel region: threads started later inherit the setting. Activations of 1e-39 otherwise
+    # slow a CPU down several times.
+    torch.set_flush_denormal(True)
+    if sys.argv[1:2] == ["export"]:
+        return export(sys.argv[2:])
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

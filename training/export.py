@@ -1,0 +1,107 @@
+"""``python -m training export CHECKPOINT -o OUT.safetensors``: a training checkpoint becomes weights that ship."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from depth_sr_ros.models import DepthSRModel, create_model
+from depth_sr_ros.weights import ModelCard, WeightsError, save_weights
+
+PREFIX = "network."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit code (2: cannot read the checkpoint)."""
+    parser = argparse.ArgumentParser(prog="python -m training export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="a .ckpt that `python -m training fit` wrote")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors file; its card goes beside")
+    parser.add_argument("--data", required=True, help="what it was trained on, in words, for the card")
+    parser.add_argument("--lr-kernel", required=True, help="the LR kernel or kernels of the training, in words")
+    parser.add_argument("--variant", default="", help='"" for the default weights, or a name such as "robust"')
+    parser.add_argument("--score", action="append", default=[], metavar="NAME=VALUE", help="a score for the card")
+    parser.add_argument("--notes", default="", help="units and protocol of the scores, and anything else")
+    parser.add_argument("--licence", default="", help="terms under which the weights may be used")
+    parser.add_argument("--date", default=datetime.date.today().isoformat(), help="of the training")
+    parser.add_argument("--half", action="store_true", help="store float16: half the size")
+    parser.add_argument("--json", action="store_true", help="print the card as JSON")
+    given = parser.parse_args(arguments)
+    try:
+        model, checkpoint = read_checkpoint(given.checkpoint)
+        card = ModelCard(
+            method=model.name,
+            scale=model.scale,
+            size=model.size,
+            variant=given.variant,
+            options=checkpoint["hyper_parameters"]["options"],
+            data=given.data,
+            lr_kernel=given.lr_kernel,
+            steps=checkpoint["global_step"],
+            date=given.date,
+            scores=validation_scores(checkpoint) | parse_scores(given.score),
+            notes=given.notes,
+            licence=given.licence,
+        )
+        save_weights(model, given.output, card, half=given.half)
+    except (WeightsError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(card.model_dump()) if given.json else f"wrote {given.output} and its card")
+    return 0
+
+
+def read_checkpoint(path: Path) -> tuple[DepthSRModel, dict[str, Any]]:
+    """The trained network of a checkpoint (the averaged weights where the run averaged them), and the checkpoint.
+
+    Raises:
+        WeightsError: missing or damaged file, pickled code in it, no checkpoint of this package, tensors that do
+            not fit.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no checkpoint at {path}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise WeightsError(f"{path} cannot be read as a checkpoint without running code from it: {error}") from None
+    try:
+        network = dict(checkpoint["hyper_parameters"])
+        state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
+        options = network.pop("options")
+        model = create_model(network["method"], network["scale"], network["size"], **options)
+    except (KeyError, TypeError, AttributeError):
+        raise WeightsError(f"{path} is no checkpoint of `python -m training fit`") from None
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    return model, checkpoint
+
+
+def validation_scores(checkpoint: dict[str, Any]) -> dict[str, float]:
+    """{"validation": MAD} of the checkpoint's own step, where it was kept as the best one."""
+    for name, state in checkpoint.get("callbacks", {}).items():
+        if name.startswith("ModelCheckpoint") and "val_mad" in name and state.get("current_score") is not None:
+            return {"validation": float(state["current_score"])}
+    return {}
+
+
+def parse_scores(pairs: list[str]) -> dict[str, float]:
+    """{"middlebury2005/Books": 0.085} from ["middlebury2005/Books=0.085"].
+
+    Raises:
+        ValueError: for a pair that is not NAME=VALUE.
+    """
+    scores = {}
+    for pair in pairs:
+        name, equals, value = pair.rpartition("=")
+        if not (name and equals):
+            raise ValueError(f"a score is NAME=VALUE, got {pair!r}")
+        scores[name] = float(value)
+    return scores
