@@ -170,9 +170,10 @@ def warp_guide(
     rotation = extrinsics.rotation.astype(np.float32)
     shift = extrinsics.translation.astype(np.float32)
     x, y = np.meshgrid(rays_x.astype(np.float32), rays_y.astype(np.float32))
-    z = depth_hr.astype(np.float32)
+    visible = np.isfinite(depth_hr) & (depth_hr > 0)
+    z = np.where(visible, depth_hr, 0).astype(np.float32)
     point = [z * (row[0] * x + row[1] * y + row[2]) + t for row, t in zip(rotation, shift)]
-    visible = np.isfinite(point[2]) & (point[2] > 1e-3)
+    visible &= point[2] > 1e-3
     distance = np.where(visible, point[2], np.float32(1.0))
     u = point[0] / distance * np.float32(intrinsics_rgb.fx) + np.float32(intrinsics_rgb.cx)
     v = point[1] / distance * np.float32(intrinsics_rgb.fy) + np.float32(intrinsics_rgb.cy)

@@ -27,7 +27,7 @@ def to_metres(raw: np.ndarray, max_depth: float = np.inf) -> np.ndarray:
     if raw.ndim != 2 or raw.size == 0:
         raise ValueError(f"a depth image has shape (H, W) and at least one pixel, got {raw.shape}")
     if raw.dtype == np.uint16:
-        depth = raw.astype(np.float32) * np.float32(1e-3)
+        depth = raw.astype(np.float32) / np.float32(1000)  # dividing rounds once: 1500 mm is 1.5 m exactly
         invalid = (raw == 0) | (raw == MILLIMETRES_SATURATED)
     elif raw.dtype in (np.float32, np.float64):
         depth = raw.astype(np.float32)

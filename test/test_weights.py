@@ -1,0 +1,110 @@
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from depth_sr_ros import models, weights
+from depth_sr_ros.models import ResidualNetwork
+from depth_sr_ros.weights import ModelCard, WeightsError, load_model, load_weights, save_weights
+
+
+class Tiny(ResidualNetwork):
+    name = "tiny"
+
+    def __init__(self, scale: int, size: str = "lite", width: int = 4):
+        super().__init__(scale, size)
+        self.head = torch.nn.Conv2d(1, width, 3, padding=1)
+        self.tail = torch.nn.Conv2d(width, scale * scale, 3, padding=1)
+
+    def detail(self, depth, guide):
+        return torch.nn.functional.pixel_shuffle(self.tail(self.head(depth)), self.scale)
+
+
+def card(**changes) -> ModelCard:
+    values = dict(method="tiny", scale=2, size="lite", data="none", lr_kernel="block", steps=0, date="2026-11-21")
+    return ModelCard(**(values | changes))
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch, tmp_path):
+    monkeypatch.setitem(models._REGISTRY, "tiny", Tiny)
+    monkeypatch.setattr(weights, "WEIGHTS_DIR", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_round_trip(registry, half):
+    model = Tiny(2)
+    save_weights(model, weights.weights_path("tiny", 2, "lite"), card(), half=half)
+    loaded, loaded_card = load_model("tiny", 2)
+    x = torch.rand(1, 1, 8, 8)
+    torch.testing.assert_close(loaded(x), model(x), atol=2e-3 if half else 0, rtol=0)
+    assert loaded_card == card() and not loaded.training
+    assert weights.bundled_cards() == [card()]
+
+
+def test_variants_and_files_and_options(registry, tmp_path):
+    save_weights(Tiny(2, width=6), weights.weights_path("tiny", 2, "lite", "robust"), card(options={"width": 6}))
+    assert load_model("tiny", 2, weights="robust")[0].head.out_channels == 6
+    assert load_model("tiny", 2, weights=tmp_path / "tiny_lite_x2_robust.safetensors")[0].head.out_channels == 6
+
+
+def test_method_without_parameters_needs_no_weights():
+    assert load_model("bicubic", 3)[1] is None
+
+
+def test_missing_weights_are_named():
+    with pytest.raises(WeightsError, match=r"tiny_lite_x2\.safetensors.*Bundled: none.*training fit"):
+        load_model("tiny", 2)
+
+
+def test_wrong_weights_are_refused_and_change_nothing(tmp_path):
+    path = save_weights(Tiny(2), tmp_path / "a.safetensors", card())
+    other = Tiny(4)
+    before = {k: v.clone() for k, v in other.state_dict().items()}
+    with pytest.raises(WeightsError, match="made for scale 2, this model has scale 4"):
+        load_weights(other, path)
+    with pytest.raises(WeightsError, match="other shapes"):
+        load_weights(Tiny(2, width=5), path)
+    save_file({"head.weight": Tiny(2).head.weight.detach()}, tmp_path / "part.safetensors")
+    with pytest.raises(WeightsError, match="missing"):
+        load_weights(Tiny(2), tmp_path / "part.safetensors")
+    assert all(torch.equal(before[k], v) for k, v in other.state_dict().items())
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path):
+    path = save_weights(Tiny(2), tmp_path / "a.safetensors", card())
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(WeightsError, match="damaged"):
+        load_weights(Tiny(2), path)
+    (tmp_path / "code.safetensors").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(WeightsError, match="damaged or no safetensors"):
+        load_weights(Tiny(2), tmp_path / "code.safetensors")
+    torch.save(Tiny(2).state_dict(), tmp_path / "a.ckpt")
+    with pytest.raises(WeightsError, match="training export"):
+        load_weights(Tiny(2), tmp_path / "a.ckpt")
+    with pytest.raises(WeightsError, match="no weights at"):
+        load_weights(Tiny(2), tmp_path / "nothing.safetensors")
+
+
+def test_diverged_weights_are_refused(tmp_path):
+    model = Tiny(2)
+    model.head.weight.data[0] = torch.nan
+    path = save_weights(model, tmp_path / "nan.safetensors", card())
+    with pytest.raises(WeightsError, match="diverged"):
+        load_weights(Tiny(2), path)
+
+
+def test_cards_are_checked(tmp_path):
+    with pytest.raises(WeightsError, match="the card is for"):
+        save_weights(Tiny(2), tmp_path / "a.safetensors", card(scale=4))
+    with pytest.raises(WeightsError, match=r"\.safetensors"):
+        save_weights(Tiny(2), tmp_path / "a.pt", card())
+    path = save_weights(Tiny(2), tmp_path / "a.safetensors", card())
+    path.with_suffix(".json").write_text('{"method": 3}')
+    with pytest.raises(WeightsError, match="not a model card"):
+        weights.read_card(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(WeightsError, match="is missing"):
+        load_model("tiny", 2, weights=path)
