@@ -5,6 +5,7 @@ Pure Python: times are seconds on one monotonic clock, and levels are names; the
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -109,15 +110,10 @@ class Surroundings:
 
     state: str = "active"
     enabled: bool = True
-    mode: str = "auto"
     listening_for: float = 0.0
     """Seconds since the subscriptions were made."""
     depth_topic: str = "depth/image_raw"
     depth_publishers: int = 1
-    rgb_topic: str = "rgb/image_raw"
-    rgb_publishers: int = 1
-    info_topic: str = "depth/camera_info"
-    info_publishers: int = 1
     incompatible_qos: dict[str, str] = field(default_factory=dict)
     """Topic to the QoS policy that a publisher there offers too little of."""
     large_data_profile: bool = True
@@ -212,20 +208,28 @@ def key_values(summary: Summary, facts: dict[str, str]) -> dict[str, str]:
 
 
 class Throttle:
-    """Lets one message of each kind through per period, and says how many it held back."""
+    """Lets one message of each kind through per period, and says how many it held back.
 
-    def __init__(self, period: float = 5.0):
-        self.period = period
+    Texts of one kind that differ in more than their numbers are different messages: an unknown encoding does not hide
+    a truncated image.
+    """
+
+    def __init__(self, period: float = 5.0, capacity: int = 256):
+        self.period, self.capacity = period, capacity
         self._lock = threading.Lock()
         self._last: dict[str, float] = {}
         self._held: Counter[str] = Counter()
 
     def __call__(self, kind: str, text: str, now: float) -> str | None:
-        """The text to log, or None while `kind` is throttled."""
+        """The text to log, or None while its like is throttled."""
+        key = f"{kind}: {re.sub(r'[0-9.]+', '#', text)}"
         with self._lock:
-            if now - self._last.get(kind, float("-inf")) < self.period:
-                self._held[kind] += 1
+            if now - self._last.get(key, float("-inf")) < self.period:
+                self._held[key] += 1
                 return None
-            self._last[kind] = now
-            held = self._held.pop(kind, 0)
+            if len(self._last) >= self.capacity:
+                self._last.clear()
+                self._held.clear()
+            self._last[key] = now
+            held = self._held.pop(key, 0)
         return f"{text} ({held} more of this kind since the last warning)" if held else text

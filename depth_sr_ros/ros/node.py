@@ -379,7 +379,6 @@ class SrNode(LifecycleNode):
         around = Surroundings(
             state=self._state_machine.current_state[1],
             enabled=self._enabled,
-            mode=self._settings.mode,
             listening_for=now - self._listening_since if self._subscriptions_by_topic else 0.0,
             depth_topic=self.resolve_topic_name("depth/image_raw"),
             depth_publishers=self._publisher_count("depth/image_raw"),
