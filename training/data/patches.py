@@ -184,7 +184,10 @@ class PatchDataset(Dataset):
         return {**tensors, "name": self.store.items[number].name}
 
     def _place(self, depth: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
-        """A position whose invalid share is at most `max_invalid`, or the best of ATTEMPTS random ones."""
+        """A position whose invalid share is at most `max_invalid`, or the best of ATTEMPTS random ones.
+
+        Where even that is mostly holes, a position around a valid pixel.
+        """
         best, least = None, 2.0
         for _ in range(ATTEMPTS):
             row = int(rng.integers(depth.shape[0] - self.patch + 1))
@@ -195,7 +198,7 @@ class PatchDataset(Dataset):
                 best, least = place, invalid
             if least <= self.max_invalid:
                 break
-        if least == 1.0:  # no attempt hit a valid pixel: centre on one
+        if least > max(0.5, self.max_invalid):  # hardly a reading among them: centre on one
             valid = np.argwhere(np.isfinite(depth))
             corner = valid[int(rng.integers(len(valid)))] - self.patch // 2
             row, column = np.clip(corner, 0, np.array(depth.shape) - self.patch)

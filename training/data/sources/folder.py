@@ -70,7 +70,8 @@ class PairFolder(FileSource):
         if self.pair == "order":
             if len(colours) != len(depths):
                 raise ValueError(
-                    f"{root}: pairing by order needs as many colour as depth images, got {len(colours)} and {len(depths)}"
+                    f"{root}: pairing by order needs as many colour as depth images, "
+                    f"got {len(colours)} and {len(depths)}"
                 )
             return [Entry(d.stem, self._scene(d), d, c) for d, c in zip(depths, colours)]
         by_name = {path.stem: path for path in colours}
