@@ -18,6 +18,11 @@ existing_paths = $(foreach path,$(RUFF_PATHS),$(wildcard $(path)))
 # domains whose ports lie below Linux's ephemeral ones.
 own_domain = ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 ))
 
+# Images of megabytes need more than Fast DDS's default shared memory; a profile of the user's own has precedence.
+ifeq ($(FASTDDS_DEFAULT_PROFILES_FILE)$(FASTRTPS_DEFAULT_PROFILES_FILE)$(FASTDDS_BUILTIN_TRANSPORTS),)
+export FASTDDS_DEFAULT_PROFILES_FILE := $(CURDIR)/config/fastdds_large_data.xml
+endif
+
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test lint bench clean distclean
 
