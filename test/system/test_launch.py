@@ -11,27 +11,27 @@ from pathlib import Path
 
 import pytest
 
-launch_testing = pytest.importorskip("launch_testing", reason="launch_testing is not on PyPI: needs a ROS 2 install")
+pytest.importorskip("launch_testing", reason="launch_testing is not on PyPI: needs a ROS 2 install")
 pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI: needs a ROS 2 install")
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory  # noqa: E402
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 try:
     SHARE = Path(get_package_share_directory("depth_sr_ros"))
 except PackageNotFoundError:
     pytest.skip("depth_sr_ros is not installed: colcon build it and source install/setup", allow_module_level=True)
 
-import launch_testing.actions  # noqa: E402
-import launch_testing.asserts  # noqa: E402
-import numpy as np  # noqa: E402
-import rclpy  # noqa: E402
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from launch import LaunchDescription  # noqa: E402
-from launch.actions import IncludeLaunchDescription  # noqa: E402
-from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
-from rcl_interfaces.srv import GetParameters  # noqa: E402
-from rclpy.qos import qos_profile_sensor_data  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+import launch_testing.actions
+import launch_testing.asserts
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from rcl_interfaces.srv import GetParameters
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
 
 SCALE, HEIGHT, WIDTH, DEPTH_M = 4, 240, 320, 1.25
 ARGUMENTS = {
