@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from . import report
-from .datasets import DATASETS, DatasetError
+from .datasets import DatasetError
 from .evaluate import Outputs, evaluate
 from .methods import Options, available_methods
+from .other_datasets import DATASETS
 from .pictures import draw
 from .protocols import LR_KERNELS
 from .scores import SCORES
@@ -39,7 +40,7 @@ def _run_parser() -> argparse.ArgumentParser:
         epilog="'python -m training.benchmark tune --help' tunes the classical filters.",
     )
     parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
-    parser.add_argument("--root", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--root", type=Path, help="folder of the data set (synthetic needs none)")
     parser.add_argument("--scenes", type=_names, help="comma-separated; default: all that are there")
     parser.add_argument(
         "--methods",
@@ -68,6 +69,7 @@ def _run_parser() -> argparse.ArgumentParser:
     parser.add_argument("--self-ensemble", action="store_true", help="average over flips and transpositions (8 runs)")
     parser.add_argument("--no-published", action="store_true", help="leave the published rows out")
     parser.add_argument("--output", type=Path, help="folder for benchmark.md and a picture per scene and scale")
+    parser.add_argument("--pictures", type=int, default=8, help="draw the first so many scenes only, default 8")
     parser.add_argument("--json", type=Path, help="file for all numbers")
     return parser
 
@@ -87,7 +89,9 @@ def run_command(arguments: argparse.Namespace, argv: list[str]) -> int:
     _check_choices("--lr-kernel", arguments.lr_kernel, LR_KERNELS)
     _check_choices("--metrics", arguments.metrics or [], SCORES)
     _check_choices("--methods", [spec.partition(":")[0] for spec in arguments.methods], available_methods())
-    scenes = list(DATASETS[arguments.dataset](arguments.root, arguments.scenes))
+    if arguments.root is None and arguments.dataset != "synthetic":
+        raise DatasetError(f"{arguments.dataset} lies in a folder: give it with --root")
+    scenes = DATASETS[arguments.dataset](arguments.root, arguments.scenes)
     options = Options(
         arguments.size, arguments.weights, arguments.device, arguments.consistent, arguments.self_ensemble
     )
@@ -95,7 +99,7 @@ def run_command(arguments: argparse.Namespace, argv: list[str]) -> int:
     pictures: list[Path] = []
 
     def keep(case: Outputs) -> None:
-        if case.results:
+        if case.results and case.scene.name in scenes.names[: arguments.pictures]:
             pictures.append(draw(case, arguments.output))
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -117,7 +121,7 @@ def run_command(arguments: argparse.Namespace, argv: list[str]) -> int:
     if not results:
         print("error: no method could run", file=sys.stderr)
         return 1
-    metrics = arguments.metrics or list(scenes[0].protocol.metric)
+    metrics = arguments.metrics or list(scenes.metrics)
     tables = [report.score_table(results, metric, not arguments.no_published) for metric in metrics]
     costs = report.cost_rows(results)
     report.print_report(tables, costs, console)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .protocols import DISPARITY, P1, P2, Protocol
+from .protocols import P1, P2, Protocol
 
 SCENES_2005 = ("Art", "Books", "Dolls", "Laundry", "Moebius", "Reindeer")
 P1_SCENES = ("Art", "Books", "Moebius")
@@ -28,12 +28,35 @@ class Scene:
         depth: (H, W) float64 ground truth in the protocol's unit, NaN invalid.
         guide: (H, W, 3) uint8 RGB in the depth view, or None.
         protocol: how it is degraded and scored.
+        measured: (H, W) float64 sensor reading from which the LR map is made; None makes it from `depth`.
     """
 
     name: str
     depth: np.ndarray
     guide: np.ndarray | None
     protocol: Protocol
+    measured: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The scenes of a run, loaded one at a time: iterate, or take `len`.
+
+    Attributes:
+        names: in order.
+        load: name -> scene.
+        metrics: the scores that the data set's published tables give.
+    """
+
+    names: list[str]
+    load: Callable[[str], Scene]
+    metrics: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Scene]:
+        return map(self.load, self.names)
 
 
 def read_image(path: Path, colour: bool) -> np.ndarray:
@@ -52,31 +75,33 @@ def read_image(path: Path, colour: bool) -> np.ndarray:
     return image if image.ndim == 2 else image[..., 0]
 
 
-def middlebury2005(root: Path, scenes: list[str] | None) -> Iterator[Scene]:
+def middlebury2005(root: Path, scenes: list[str] | None) -> Scenes:
     """The six test scenes of the MAD tables: ``<root>/<Scene>/{depth.png, color.png}``, disparity 0..255, no holes.
 
     For P1 scenes the ground truth is MSG-Net's version, ``depth_msgnet_b.bmp``; the colour image is shifted to it (its
     edge pixels repeated where it does not reach). Without that file depth.png takes its place and the protocol's
     name says so: such a row is close to the published ones, but not the same image.
     """
-    for name in _choose(root, scenes, SCENES_2005, lambda scene: (root / scene / "depth.png").is_file()):
-        folder = root / name
-        depth = read_image(folder / "depth.png", colour=False)
-        colour = folder / "color.png"
-        guide = read_image(colour, colour=True) if colour.is_file() else None
-        if guide is not None and guide.shape[:2] != depth.shape:
-            raise DatasetError(f"{colour} has {guide.shape[:2]} pixels, depth.png {depth.shape}: they must agree")
-        if name not in P1_SCENES:
-            yield Scene(name, depth.astype(np.float64), guide, P2)
-            continue
-        msgnet = folder / "depth_msgnet_b.bmp"
-        if not msgnet.is_file():
-            yield Scene(name, depth.astype(np.float64), guide, replace(P1, name="P1 on depth.png"))
-            continue
-        truth = read_image(msgnet, colour=False)
-        if guide is not None:
-            guide = shift_image(guide, *find_offset(truth, depth), truth.shape)
-        yield Scene(name, truth.astype(np.float64), guide, P1)
+    chosen = choose_scenes(root, scenes, SCENES_2005, lambda scene: (root / scene / "depth.png").is_file())
+    return Scenes(chosen, lambda name: _load_2005(root / name), P1.metric)
+
+
+def _load_2005(folder: Path) -> Scene:
+    name = folder.name
+    depth = read_image(folder / "depth.png", colour=False)
+    colour = folder / "color.png"
+    guide = read_image(colour, colour=True) if colour.is_file() else None
+    if guide is not None and guide.shape[:2] != depth.shape:
+        raise DatasetError(f"{colour} has {guide.shape[:2]} pixels, depth.png {depth.shape}: they must agree")
+    if name not in P1_SCENES:
+        return Scene(name, depth.astype(np.float64), guide, P2)
+    msgnet = folder / "depth_msgnet_b.bmp"
+    if not msgnet.is_file():
+        return Scene(name, depth.astype(np.float64), guide, replace(P1, name="P1 on depth.png"))
+    truth = read_image(msgnet, colour=False)
+    if guide is not None:
+        guide = shift_image(guide, *find_offset(truth, depth), truth.shape)
+    return Scene(name, truth.astype(np.float64), guide, P1)
 
 
 def find_offset(truth: np.ndarray, depth: np.ndarray, reach: int = 12) -> tuple[int, int]:
@@ -107,7 +132,9 @@ def shift_image(image: np.ndarray, rows: int, columns: int, shape: tuple[int, in
     return np.ascontiguousarray(image[y][:, x])
 
 
-def _choose(root: Path, wanted: list[str] | None, known: tuple[str, ...], present: Callable[[str], bool]) -> list[str]:
+def choose_scenes(
+    root: Path, wanted: list[str] | None, known: tuple[str, ...], present: Callable[[str], bool]
+) -> list[str]:
     """The scenes to run: the wanted ones (all must be there), or all known ones that are there."""
     if not root.is_dir():
         raise DatasetError(f"no folder {root}: give the data set's folder with --root")
@@ -121,36 +148,3 @@ def _choose(root: Path, wanted: list[str] | None, known: tuple[str, ...], presen
     if not found:
         raise DatasetError(f"no scene under {root}: expected folders {', '.join(known)}")
     return list(wanted or found)
-
-
-def validation2006(root: Path, scenes: list[str] | None) -> Iterator[Scene]:
-    """The four held-out Middlebury 2006 scenes (training/data/splits.py), view 1, third size, colour registered."""
-    from ..data.splits import VALIDATION_SCENES
-
-    known = tuple(scene.removeprefix("middlebury2006/") for scene in VALIDATION_SCENES)
-    chosen = _choose(root, scenes, known, lambda scene: (root / scene / "disp1.png").is_file())
-    yield from _third_size(root, chosen)
-
-
-def tuning2006(root: Path) -> Iterator[Scene]:
-    """The Middlebury 2006 scenes that are not held out, for settings of methods that do not learn."""
-    from ..data.sources.middlebury_2006 import SCENES_2006
-    from ..data.splits import VALIDATION_SCENES
-
-    held_out = {scene.removeprefix("middlebury2006/") for scene in VALIDATION_SCENES}
-    known = tuple(scene for scene in SCENES_2006 if scene not in held_out)
-    yield from _third_size(root, _choose(root, None, known, lambda scene: (root / scene / "disp1.png").is_file()))
-
-
-def _third_size(root: Path, scenes: list[str]) -> Iterator[Scene]:
-    from ..data.sources import create_source
-
-    source = create_source("middlebury2006", root=root, size="third", views=(1,), scenes=scenes)
-    for sample in source:
-        yield Scene(sample.name.split("/")[0], sample.depth.astype(np.float64), sample.guide, DISPARITY)
-
-
-DATASETS: dict[str, Callable[[Path, list[str] | None], Iterator[Scene]]] = {
-    "middlebury2005": middlebury2005,
-    "validation2006": validation2006,
-}

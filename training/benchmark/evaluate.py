@@ -14,7 +14,7 @@ from depth_sr_ros import DepthUpsampler
 
 from .datasets import Scene
 from .methods import Method, Options, build_method
-from .protocols import crop_to_multiple, downsample
+from .protocols import crop_to_multiple, downsample, fill
 from .scores import score
 
 KERNEL_LABELS = {
@@ -110,14 +110,14 @@ def evaluate(
                             on_step(text)
                             continue
                         if method.guided and scene.guide is None:
-                            problems.append(f"{method.label} needs colour, which {scene.name} lacks")
+                            problems.append(f"{method.label} left out where there is no colour image")
                             on_step(text)
                             continue
                         results.append(_run(dataset, case, method, baseline))
                         on_step(text)
                     if on_outputs:
                         on_outputs(case)
-    return results, problems
+    return results, list(dict.fromkeys(problems))
 
 
 def _build_all(
@@ -135,7 +135,8 @@ def _build_all(
 
 def _degrade(scene: Scene, scale: int, lr_kernel: str, noise: float) -> Outputs:
     truth = crop_to_multiple(scene.depth, scale)
-    depth_lr = downsample(truth, scale, kernel_of(scene, lr_kernel))
+    reading = truth if scene.measured is None else fill(crop_to_multiple(scene.measured, scale))
+    depth_lr = downsample(reading, scale, kernel_of(scene, lr_kernel))
     if noise:
         seed = zlib.crc32(f"{scene.name} x{scale}".encode())  # the same noise for every method and kernel
         depth_lr = depth_lr + np.random.default_rng(seed).normal(0, noise, depth_lr.shape)
@@ -149,7 +150,7 @@ def kernel_of(scene: Scene, lr_kernel: str) -> str:
 
 def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result:
     scene, scale = case.scene, case.scale
-    guide = None if scene.guide is None else crop_to_multiple(scene.guide, scale)
+    guide = None if scene.guide is None else np.ascontiguousarray(crop_to_multiple(scene.guide, scale))
     # DepthUpsampler takes values <= 0 for invalid, which noise or a disparity of 0 must not become
     lift = max(0.0, 1.0 - float(np.nanmin(case.depth_lr)))
     depth_lr = (case.depth_lr + lift).astype(np.float32)
@@ -157,7 +158,7 @@ def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result
     start = time.perf_counter()
     output = method.upsample(depth_lr, guide) - np.float32(lift)
     seconds = time.perf_counter() - start
-    if method.label == "bicubic" and case.lr_kernel == "protocol" and not case.noise:
+    if method.label == "bicubic" and case.lr_kernel == "protocol" and scene.protocol.kernel != "block":
         output = scene.protocol.bicubic(case.depth_lr, scale)  # the papers' row, rounded as they round
     case.results[method.label] = scene.protocol.finish(output)
     kernel = kernel_of(scene, case.lr_kernel)

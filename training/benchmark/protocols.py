@@ -60,6 +60,7 @@ P1 = Protocol("P1", "imresize", "uint8 disparity", ("mad",), round_to_uint8=True
 P2 = Protocol("P2", "imresize_uint8", "uint8 disparity", ("mad",), round_to_uint8=True)
 DISPARITY = Protocol("disparity", "imresize", "uint8 disparity", ("mad", "rmse"), round_to_uint8=True)
 DADA = Protocol("DADA", "block", "cm", ("mse", "mad"))
+TOFMARK = Protocol("ToFMark", "imresize", "mm", ("mad",))
 DKN = Protocol("DKN", "pillow", "cm", ("rmse",), border=6)
 
 
@@ -107,7 +108,7 @@ def downsample(depth: np.ndarray, scale: int, kernel: str) -> np.ndarray:
         raise ValueError(f"a {height}x{width} map has no LR map at scale {scale}: crop it first (crop_to_multiple)")
     if kernel == "block":
         return block_mean(depth, scale)
-    filled = _filled(depth)
+    filled = fill(depth)
     size = (height // scale, width // scale)
     if kernel in ("imresize", "bicubic"):
         return bicubic(filled, size=size)
@@ -124,7 +125,8 @@ def downsample(depth: np.ndarray, scale: int, kernel: str) -> np.ndarray:
     raise ValueError(f"unknown LR kernel {kernel!r}: choose one of {', '.join(LR_KERNELS)}")
 
 
-def _filled(depth: np.ndarray) -> np.ndarray:
+def fill(depth: np.ndarray) -> np.ndarray:
+    """(H, W) with every NaN replaced by the nearest valid value, float64; 0 and negative values are valid here."""
     if np.isfinite(depth).all():
         return depth.astype(np.float64)
     # fill_holes takes values <= 0 for invalid as well, which a disparity of 0 is not

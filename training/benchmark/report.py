@@ -14,12 +14,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from .datasets import SCENES_2005
 from .evaluate import Result
 from .published import rows_for
 from .scores import HIGHER_IS_BETTER
 
 MEAN = "mean"
 COLUMNS_PER_TABLE = 12
+MOST_SCENES = 12
+"""Data sets of more scenes than this are shown by their mean only."""
 SCORE_TITLES = {
     "mad": "MAD",
     "rmse": "RMSE",
@@ -76,6 +79,8 @@ def score_table(results: list[Result], metric: str, with_published: bool = True)
     scenes = list(dict.fromkeys(r.scene for r in results))
     scales = sorted({r.scale for r in results})
     columns = [(scene, scale) for scene in scenes for scale in scales]
+    if len(scenes) > MOST_SCENES:
+        columns = []
     rows = _measured_rows(results, metric)
     if with_published:
         rows += _published_rows(results, metric, columns, scales)
@@ -120,8 +125,6 @@ def _published_rows(results: list[Result], metric: str, columns: list[Column], s
 
 
 def _whole_dataset(results: list[Result]) -> bool:
-    from .datasets import SCENES_2005
-
     return results[0].dataset != "middlebury2005" or {r.scene for r in results} == set(SCENES_2005)
 
 
@@ -184,7 +187,7 @@ def print_report(tables: list[ScoreTable], costs: list[CostRow], console: Consol
             for heading in ("method", "source", "LR kernel"):
                 grid.add_column(heading, overflow="fold", min_width=9)
             for scene, scale in block:
-                grid.add_column(f"{scene}\nx{scale}", justify="right", no_wrap=True)
+                grid.add_column(f"{scene}\nx{scale}", justify="right", overflow="fold", min_width=5)
             measured_before = True
             for row in table.rows:
                 if not any(column in row.cells for column in block):

@@ -13,8 +13,9 @@ from rich.progress import Progress
 
 from depth_sr_ros import metrics
 
-from .datasets import Scene, tuning2006
+from .datasets import Scene
 from .methods import TUNED_FILE, apply_filter
+from .other_datasets import tuning2006
 from .protocols import crop_to_multiple, downsample
 
 GRIDS: dict[str, dict[str, list[float]]] = {

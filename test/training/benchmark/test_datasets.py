@@ -7,9 +7,8 @@ from training.benchmark.datasets import (
     middlebury2005,
     read_image,
     shift_image,
-    tuning2006,
-    validation2006,
 )
+from training.benchmark.other_datasets import tuning2006, validation2006
 from training.benchmark.protocols import P1, P2
 from training.data.splits import VALIDATION_SCENES
 
