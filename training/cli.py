@@ -25,8 +25,8 @@ class DepthSRCLI(LightningCLI):
         parser.link_arguments("data.scale", "model.init_args.scale")
 
 
-def run() -> int:
-    """Run fit, validate or test with the arguments of the command line; returns the exit code.
+def run(arguments: list[str] | None = None) -> int:
+    """Run fit, validate or test; returns the exit code. `arguments` None takes those of the command line.
 
     Data roots in the shipped configs start with $DEPTH_SR_DATA; unset, it is ./data where that exists, else
     ../shared/data.
@@ -41,6 +41,7 @@ def run() -> int:
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
             parser_kwargs={"parser_mode": "based_yaml"},
+            args=arguments,
         )
     except (FileNotFoundError, NonFiniteLoss, ValueError) as error:
         if os.environ.get("DEPTH_SR_TRACEBACK"):

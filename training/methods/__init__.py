@@ -1,6 +1,7 @@
 """Training methods, one LightningModule per paper, and plain supervised training for any network."""
 
 from .base import DepthSRMethod
+from .ctkt import CTKT
 from .supervised import Supervised
 
-__all__ = ["DepthSRMethod", "Supervised"]
+__all__ = ["CTKT", "DepthSRMethod", "Supervised"]
