@@ -1,0 +1,11 @@
+"""Guided anisotropic diffusion (DADA, CVPR 2023): coefficients, the paper's loop, its equilibrium and gradient."""
+
+from __future__ import annotations
+
+from .coefficients import edge_coefficients
+from .constraint import SeparableKernel
+from .equilibrium import solve_equilibrium
+from .loop import diffuse_adjust
+from .projected_cg import EquilibriumInfo
+
+__all__ = ["EquilibriumInfo", "SeparableKernel", "diffuse_adjust", "edge_coefficients", "solve_equilibrium"]

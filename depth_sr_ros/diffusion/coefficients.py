@@ -1,0 +1,47 @@
+"""Diffusion coefficients: how freely depth flows between neighbouring pixels, read off the guide's features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def edge_coefficients(features: Tensor, kappa: float | Tensor) -> tuple[Tensor, Tensor]:
+    """The coefficient of every vertical and horizontal edge of the pixel grid.
+
+    c = 1 / (1 + (x / kappa)^2) with x the mean over channels of |difference| between the two pixels of the edge.
+    This is the form of DADA's published implementation. Eq. 2 of the paper is the same function of the Euclidean
+    norm, ||difference||_2, instead of the mean absolute difference; for C channels that differ equally the two x
+    differ by sqrt(C), that is, by a factor in kappa.
+
+    Args:
+        features: (B, C, H, W) floating; for the learning-free method, RGB in [0, 1].
+        kappa: the difference at which a coefficient has fallen to 1/2, in the unit of `features`; > 0. A tensor
+            must have one element, or one per sample (any shape with B elements).
+
+    Returns:
+        cv (B, 1, H - 1, W) between (y, x) and (y + 1, x), and ch (B, 1, H, W - 1) between (y, x) and (y, x + 1);
+        both in (0, 1], differentiable in `features` and `kappa`.
+
+    Raises:
+        ValueError: when `features` is not (B, C, H, W) floating or `kappa` is not positive or of a wrong size.
+    """
+    if features.dim() != 4 or not features.is_floating_point():
+        raise ValueError(
+            f"features must be a floating (B, C, H, W) tensor, got {features.dtype} {tuple(features.shape)}"
+        )
+    if isinstance(kappa, Tensor):
+        if kappa.numel() not in (1, features.shape[0]):
+            raise ValueError(
+                f"kappa must have 1 element or one per sample ({features.shape[0]}), got {tuple(kappa.shape)}"
+            )
+        kappa = kappa.reshape(-1, 1, 1, 1)
+    elif not kappa > 0:
+        raise ValueError(f"kappa must be positive, got {kappa}")
+    vertical = torch.diff(features, dim=-2).abs().mean(dim=1, keepdim=True)
+    horizontal = torch.diff(features, dim=-1).abs().mean(dim=1, keepdim=True)
+    return _falloff(vertical, kappa), _falloff(horizontal, kappa)
+
+
+def _falloff(difference: Tensor, kappa: float | Tensor) -> Tensor:
+    return 1.0 / (1.0 + (difference / kappa) ** 2)

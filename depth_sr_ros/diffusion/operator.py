@@ -1,0 +1,52 @@
+"""The diffusion operator L: one weighted difference across every edge of the pixel grid."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class DiffusionOperator:
+    """The graph Laplacian of the pixel grid: (L y)_p = sum over the four neighbours n of c_pn (y_p - y_n).
+
+    One diffusion step of the paper (eq. 1) is y - step * L y. L is symmetric positive semi-definite; constants are
+    its null space.
+
+    Args:
+        cv, ch: (B, 1, H - 1, W) and (B, 1, H, W - 1), coefficients >= 0.
+    """
+
+    def __init__(self, cv: Tensor, ch: Tensor):
+        self.cv, self.ch = cv, ch
+        self.degree = edge_sums(cv, ch)
+
+    def apply(self, x: Tensor, out: Tensor) -> Tensor:
+        """out = L x in five passes: for search directions, whose values are of the size of their differences."""
+        torch.mul(self.degree, x, out=out)
+        out[..., :-1, :].addcmul_(self.cv, x[..., 1:, :], value=-1)
+        out[..., 1:, :].addcmul_(self.cv, x[..., :-1, :], value=-1)
+        out[..., :, :-1].addcmul_(self.ch, x[..., :, 1:], value=-1)
+        out[..., :, 1:].addcmul_(self.ch, x[..., :, :-1], value=-1)
+        return out
+
+    def apply_to_image(self, image: Tensor, out: Tensor) -> Tensor:
+        """out = L image from differences: in float32 the offset of a depth map would else drown its detail."""
+        out.zero_()
+        flux = torch.sub(image[..., 1:, :], image[..., :-1, :]).mul_(self.cv)
+        out[..., 1:, :] += flux
+        out[..., :-1, :] -= flux
+        flux = torch.sub(image[..., :, 1:], image[..., :, :-1]).mul_(self.ch)
+        out[..., :, 1:] += flux
+        out[..., :, :-1] -= flux
+        return out
+
+
+def edge_sums(cv: Tensor, ch: Tensor) -> Tensor:
+    """The sum of the coefficients of each pixel's edges, (B, 1, H, W): the diagonal of L."""
+    batch, _, height, columns = ch.shape
+    total = cv.new_zeros(batch, 1, height, columns + 1)
+    total[..., 1:, :] += cv
+    total[..., :-1, :] += cv
+    total[..., :, 1:] += ch
+    total[..., :, :-1] += ch
+    return total
