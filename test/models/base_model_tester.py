@@ -1,0 +1,175 @@
+"""What every network of the registry must do. A network's test file subclasses `BaseModelTester` and sets `name`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from depth_sr_ros.models import DepthSRModel, create_model, list_models, model_class
+from depth_sr_ros.weights import ModelCard, WeightsError, load_weights, save_weights
+
+SCALES = (2, 4, 8, 16)
+ODD = (9, 13)  # LR height and width
+
+
+class BaseModelTester:
+    """Shared tests.
+
+    Attributes:
+        name: in the registry.
+        scales: those to test.
+        options: of the network; what makes it small enough for fast tests.
+        smallest: LR size (h, w) for the tests that need no special size.
+    """
+
+    name: str = ""
+    scales: tuple[int, ...] = SCALES
+    options: dict = {}  # noqa: RUF012
+    smallest: tuple[int, int] = (8, 8)
+
+    def make(self, scale: int, size: str = "lite") -> DepthSRModel:
+        torch.manual_seed(0)
+        return create_model(self.name, scale, size, **self.options)
+
+    def inputs(self, scale: int, size: tuple[int, int] | None = None, batch: int = 1, seed: int = 0):
+        """(depth_lr, guide or None): depth in metres, with an edge and noise."""
+        height, width = size or self.smallest
+        generator = torch.Generator().manual_seed(seed)
+        depth = 1 + 0.1 * torch.rand(batch, 1, height, width, generator=generator)
+        depth[..., width // 2 :] += 2
+        guide = torch.rand(batch, 3, height * scale, width * scale, generator=generator)
+        return depth, guide if self.requires_guide else None
+
+    @property
+    def requires_guide(self) -> bool:
+        return model_class(self.name).requires_guide
+
+    def test_it_is_in_the_registry(self):
+        assert self.name in list_models()
+        assert set(self.scales) <= set(model_class(self.name).scales)
+
+    @pytest.mark.parametrize("scale", SCALES)
+    def test_shape_and_finite_output_at_every_scale_and_odd_sizes(self, scale):
+        if scale not in self.scales:
+            pytest.skip(f"{self.name} has no x{scale}")
+        model = self.make(scale).eval()
+        with torch.inference_mode():
+            output = model(*self.inputs(scale, ODD, batch=2))
+        assert output.shape == (2, 1, ODD[0] * scale, ODD[1] * scale)
+        assert torch.isfinite(output).all()
+
+    @pytest.mark.parametrize("size", ["paper", "lite"])
+    def test_sizes(self, size):
+        if size not in model_class(self.name).sizes:
+            pytest.skip(f"{self.name} comes in {model_class(self.name).sizes}")
+        torch.manual_seed(0)
+        model = create_model(self.name, self.scales[0], size).eval()
+        with torch.inference_mode():
+            output = model(*self.inputs(self.scales[0]))
+        assert model.size == size and torch.isfinite(output).all()
+
+    def test_guide_is_required_or_refused(self):
+        scale = self.scales[0]
+        model = self.make(scale)
+        depth, _ = self.inputs(scale)
+        guide = torch.rand(1, 3, depth.shape[-2] * scale, depth.shape[-1] * scale)
+        wrong = None if self.requires_guide else guide
+        with pytest.raises(ValueError, match="guide"):
+            model(depth, wrong)
+        if self.requires_guide:
+            with pytest.raises(ValueError, match="guide of shape"):
+                model(depth, guide[..., :-1])
+
+    def test_wrong_inputs_are_named(self):
+        scale = self.scales[0]
+        depth, guide = self.inputs(scale)
+        with pytest.raises(ValueError, match="depth_lr of shape"):
+            self.make(scale)(depth[0], guide)
+        with pytest.raises(ValueError, match="got 3"):
+            create_model(self.name, 3 if 3 not in model_class(self.name).scales else 33, "lite")
+
+    def test_unit_does_not_matter(self):
+        scale = self.scales[0]
+        model = self.make(scale).eval()
+        depth, guide = self.inputs(scale)
+        with torch.inference_mode():
+            metres, millimetres = model(depth, guide), model(depth * 1000, guide)
+        torch.testing.assert_close(millimetres, metres * 1000, rtol=1e-4, atol=1.0)
+
+    def test_gradient_reaches_every_parameter(self):
+        scale = self.scales[-1]
+        model = self.make(scale).train()
+        names = dict(model.named_parameters())
+        if not names:
+            pytest.skip(f"{self.name} has no parameters")
+        output = model(*self.inputs(scale, batch=2))
+        (output * torch.linspace(-1, 1, output.numel()).reshape(output.shape)).sum().backward()
+        idle = [n for n, p in names.items() if p.grad is None or not p.grad.abs().sum() > 0]
+        assert not idle, f"no gradient reaches {idle}"
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+    def test_autocast(self, dtype):
+        scale = self.scales[0]
+        model = self.make(scale).eval()
+        inputs = self.inputs(scale)
+        with torch.inference_mode():
+            exact = model(*inputs)
+            with torch.autocast("cpu", dtype=dtype):
+                rough = model(*inputs)
+        extent = float(exact.max() - exact.min())
+        assert torch.isfinite(rough).all()
+        assert float((rough.float() - exact).abs().max()) < 0.1 * extent
+
+    def test_autocast_trains(self):
+        scale = self.scales[0]
+        model = self.make(scale).train()
+        if not any(True for _ in model.parameters()):
+            pytest.skip(f"{self.name} has no parameters")
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(*self.inputs(scale)).float().abs().mean()
+        loss.backward()
+        assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+    def test_same_weights_same_output(self):
+        scale = self.scales[0]
+        inputs = self.inputs(scale)
+        with torch.inference_mode():
+            first = self.make(scale).eval()(*inputs)
+            second = self.make(scale).eval()(*inputs)
+        assert torch.equal(first, second)
+
+    def test_save_and_load(self, tmp_path):
+        scale = self.scales[0]
+        model = self.make(scale).eval()
+        if not any(True for _ in model.parameters()):
+            pytest.skip(f"{self.name} has no parameters")
+        card = ModelCard(
+            method=self.name,
+            scale=scale,
+            size="lite",
+            options=self.options,
+            data="none",
+            lr_kernel="none",
+            steps=0,
+            date="2026-01-01",
+        )
+        path = save_weights(model, tmp_path / "weights.safetensors", card)
+        torch.manual_seed(1)
+        other = create_model(self.name, scale, "lite", **self.options).eval()
+        inputs = self.inputs(scale)
+        with torch.inference_mode():
+            expected = model(*inputs)
+            assert not torch.equal(other(*inputs), expected)
+            load_weights(other, path)
+            assert torch.equal(other(*inputs), expected)
+        if len(self.scales) > 1:
+            with pytest.raises(WeightsError, match="scale"):
+                load_weights(self.make(self.scales[1]), path)
+
+    def test_export(self):
+        scale = self.scales[0]
+        model = self.make(scale).eval()
+        inputs = self.inputs(scale)
+        with torch.no_grad():
+            program = torch.export.export(model, inputs)
+            torch.testing.assert_close(program.module()(*inputs), model(*inputs), rtol=1e-4, atol=1e-4)
