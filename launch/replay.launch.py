@@ -59,7 +59,6 @@ def generate_launch_description() -> LaunchDescription:
             LaunchConfiguration("out"),
         ],
         output="screen",
-        emulate_tty=True,
     )
     done = OnProcessExit(target_action=replay, on_exit=[EmitEvent(event=Shutdown(reason="the recording was played"))])
     return LaunchDescription([*arguments, node, RegisterEventHandler(done), replay])
