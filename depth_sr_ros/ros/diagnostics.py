@@ -18,6 +18,9 @@ WINDOW = 5.0
 SILENCE = 2.0
 """Seconds without an input after which it counts as stale."""
 
+ERROR_KINDS = ("failed", "unguided")
+WARN_KINDS = ("rejected", "guide", "camera_info", "looped", "empty")
+
 
 class Level(Enum):
     """Severity, as diagnostic_msgs/DiagnosticStatus has it."""
@@ -62,6 +65,11 @@ class Statistics:
             self._trouble[kind] = (now, text)
             self.counts[kind] += 1
 
+    def forget_trouble(self) -> None:
+        """What was wrong under other parameters says nothing about the new ones."""
+        with self._lock:
+            self._trouble.clear()
+
     def summary(self, now: float) -> Summary:
         """The state over the last WINDOW seconds."""
         with self._lock:
@@ -76,7 +84,11 @@ class Statistics:
                 invalid_share=float(np.mean([invalid for _, _, invalid, _ in recent])) if recent else None,
                 guided_share=float(np.mean([guided for _, _, _, guided in recent])) if recent else None,
                 since_input=now - self._inputs[-1] if self._inputs else None,
-                trouble={kind: text for kind, (at, text) in self._trouble.items() if now - at <= WINDOW},
+                trouble={
+                    kind: text
+                    for kind, (at, text) in sorted(self._trouble.items(), key=lambda item: item[1][0])
+                    if now - at <= WINDOW
+                },
                 counts=Counter(self.counts),
             )
 
@@ -101,6 +113,7 @@ class Summary:
     guided_share: float | None = None
     since_input: float | None = None
     trouble: dict[str, str] = field(default_factory=dict)
+    """Kind to text, the latest last."""
     counts: Counter = field(default_factory=Counter)
 
 
@@ -138,12 +151,10 @@ def verdict(summary: Summary, around: Surroundings) -> tuple[Level, str]:
     silent = summary.since_input is None or summary.since_input > SILENCE
     if silent and around.listening_for > SILENCE:
         return _silence(summary, around)
-    for kind in ("failed", "unguided"):
-        if kind in summary.trouble:
-            return Level.ERROR, summary.trouble[kind]
-    for kind in ("rejected", "guide", "camera_info", "looped", "empty"):
-        if kind in summary.trouble:
-            return Level.WARN, summary.trouble[kind]
+    for level, kinds in ((Level.ERROR, ERROR_KINDS), (Level.WARN, WARN_KINDS)):
+        latest = [text for kind, text in summary.trouble.items() if kind in kinds]
+        if latest:
+            return level, latest[-1]
     if around.incompatible_qos:
         return Level.WARN, _qos_hint(around)
     if "dropped" in summary.trouble and summary.output_rate < 0.9 * summary.input_rate:

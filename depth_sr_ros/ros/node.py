@@ -158,7 +158,7 @@ class SrNode(LifecycleNode):
             return True
 
         settings = self._settings
-        return Pairer(settings.sync_slop, settings.mode != "single", info_fits=info_fits)
+        return Pairer(settings.sync_slop, settings.mode != "single", settings.mode == "guided", info_fits=info_fits)
 
     def _create_publishers(self) -> None:
         self._image_publisher = self._new_publisher(Image, "depth_sr/image_raw")
@@ -355,9 +355,11 @@ class SrNode(LifecycleNode):
         settings = self._settings
 
         def update(pairer: Pairer) -> None:
-            pairer.slop, pairer.use_rgb, pairer.rgb_usable = settings.sync_slop, settings.mode != "single", True
+            pairer.slop, pairer.rgb_usable = settings.sync_slop, True
+            pairer.use_rgb, pairer.need_rgb = settings.mode != "single", settings.mode == "guided"
 
         self._worker.push(update)
+        self._statistics.forget_trouble()
         self._update_points_publisher()
         self._listen(self._active and self._enabled)
 

@@ -62,6 +62,7 @@ class Pairer:
     Args:
         slop: seconds by which the stamps of a pair may differ.
         use_rgb: False pairs nothing and waits for nothing.
+        need_rgb: True waits for RGB even while it is silent or unusable, since no frame is of use without it.
         info_wait: seconds that a depth image without any fitting camera_info may wait for its own.
         max_lateness: seconds beyond `slop` that RGB may be waited for.
         silence: seconds without RGB after which none is expected.
@@ -72,12 +73,13 @@ class Pairer:
         self,
         slop: float = 0.02,
         use_rgb: bool = True,
+        need_rgb: bool = False,
         info_wait: float = 0.05,
         max_lateness: float = 0.05,
         silence: float = 0.5,
         info_fits=lambda depth, info: True,
     ):
-        self.slop, self.use_rgb = slop, use_rgb
+        self.slop, self.use_rgb, self.need_rgb = slop, use_rgb, need_rgb
         self.info_wait, self.max_lateness, self.silence = info_wait, max_lateness, silence
         self.info_fits = info_fits
         self.dropped = 0
@@ -213,8 +215,8 @@ class Pairer:
         return frame.stamp - match[0] < half_period
 
     def _rgb_wait(self, now: float) -> float:
-        silent = now - self._last_rgb_arrival > self.silence
-        if not self.use_rgb or not self.rgb_usable or silent:
+        hopeless = now - self._last_rgb_arrival > self.silence or not self.rgb_usable
+        if not self.use_rgb or (hopeless and not self.need_rgb):
             return 0.0
         lateness = max(self._lateness, default=self.max_lateness)
         return self.slop + min(max(1.25 * lateness, 0.005), self.max_lateness)

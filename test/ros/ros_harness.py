@@ -160,15 +160,8 @@ class Peer:
         """Publish one depth image (array or message) and what belongs to it; returns its stamp in nanoseconds."""
         stamp = self.next_stamp() if stamp is None else stamp
         if rgb is not None:
-            rgb_header = header(stamp if rgb_stamp is None else rgb_stamp, rgb_frame)
-            rgb = rgb_message(rgb, rgb_header) if isinstance(rgb, np.ndarray) else rgb
-            rgb.header = rgb_header
-            if rgb_info == "fitting":
-                rgb_info = camera_info(rgb.width, rgb.height)
-            if rgb_info is not None:
-                rgb_info.header = rgb_header
-                self.publish("rgb/camera_info", rgb_info)
-            self.publish("rgb/image_raw", rgb)
+            self.send_rgb(rgb, stamp if rgb_stamp is None else rgb_stamp, rgb_info, rgb_frame)
+            self.spin(0.01)  # RGB first; after a silence of RGB the node does not wait for it
         msg = image_message(depth, header(stamp, frame)) if isinstance(depth, np.ndarray) else depth
         msg.header = header(stamp, frame)
         if info == "fitting":
@@ -178,6 +171,17 @@ class Peer:
             self.publish("depth/camera_info", info)
         self.publish("depth/image_raw", msg)
         return stamp
+
+    def send_rgb(self, rgb: Image | np.ndarray, stamp: int, info="fitting", frame: str = "camera") -> None:
+        """Publish one RGB image and its camera_info."""
+        msg = rgb_message(rgb, header(stamp, frame)) if isinstance(rgb, np.ndarray) else rgb
+        msg.header = header(stamp, frame)
+        if info == "fitting":
+            info = camera_info(msg.width, msg.height)
+        if info is not None:
+            info.header = header(stamp, frame)
+            self.publish("rgb/camera_info", info)
+        self.publish("rgb/image_raw", msg)
 
     def receive(self, stamp: int, timeout: float = 15.0) -> Image:
         self.spin_until(lambda: stamp in self.images, timeout, f"output with stamp {stamp}")

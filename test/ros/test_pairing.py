@@ -102,6 +102,16 @@ def test_silent_rgb_is_not_waited_for():
     assert len(drain(pairer, 1.0)) == 1
 
 
+def test_rgb_that_is_needed_is_waited_for_even_when_silent():
+    pairer = Pairer(slop=0.02, need_rgb=True)
+    pairer.push_depth(1.0, "d", now=1.0)
+    assert drain(pairer, 1.01) == []
+    pairer.push_rgb(1.0, "rgb", now=1.02)
+    assert drain(pairer, 1.02)[0].rgb == "rgb"
+    pairer.push_depth(2.0, "d", now=5.0)
+    assert drain(pairer, 5.2)[0].rgb is None
+
+
 def test_unusable_rgb_is_paired_but_not_waited_for():
     pairer = Pairer()
     pairer.rgb_usable = False

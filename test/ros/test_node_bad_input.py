@@ -1,0 +1,201 @@
+"""Bad input over real DDS: a warning that names what came, a living node, and a correct next frame."""
+
+from __future__ import annotations
+
+import array
+import time
+
+import numpy as np
+import pytest
+from ros_harness import camera_info, header, rgb_message, scene
+
+from depth_sr_ros.ros.messages import depth_array, image_message
+
+pytestmark = pytest.mark.ros
+
+DEPTH, RGB = scene()
+
+
+def good_frame_follows(node, peer, **options) -> None:
+    """The node lives, and the next good frame comes out as ever."""
+    result = depth_array(peer.exchange(DEPTH, **options))
+    assert node.alive()
+    assert result.shape == (192, 256) and np.isfinite(result).all()
+    np.testing.assert_allclose(result.reshape(48, 4, 64, 4).mean((1, 3)), DEPTH, atol=0.15)
+
+
+def expect_warning(node, *words: str, timeout: float = 5.0) -> None:
+    """One line of the node's log holds a warning with all `words`."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        lines = [line for line in node.text().splitlines() if "[WARN]" in line]
+        if any(all(word in line for word in words) for line in lines):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"no warning with {words} in:\n{node.text()}")
+
+
+def message(**changes):
+    msg = image_message(DEPTH, header(0))
+    for name, value in changes.items():
+        setattr(msg, name, value)
+    return msg
+
+
+REFUSED = {
+    "wrong encoding": ({"encoding": "mono16"}, ["'mono16' came", "16UC1", "was expected", "republish"]),
+    "colour on the depth topic": ({"encoding": "bgr8"}, ["'bgr8' came", "32FC1"]),
+    "truncated data": ({"data": array.array("B", bytes(1000))}, ["1000 bytes came", "12288 were expected"]),
+    "zero size": ({"width": 0, "height": 0, "data": array.array("B")}, ["0x0 came", "at least 1x1 was expected"]),
+    "step too small": ({"step": 64}, ["step 64 came", "at least 256 bytes were expected"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_image(node, peer, case):
+    changes, words = REFUSED[case]
+    stamp = peer.send(message(**changes))
+    expect_warning(node, "depth image refused", *words)
+    good_frame_follows(node, peer)
+    assert stamp not in peer.images and stamp not in peer.infos
+    level, text, _ = peer.next_status()
+    assert level == b"\x01" and words[0] in text
+
+
+def test_warnings_are_throttled_and_counted(node, peer):
+    before = int(peer.next_status()[2]["frames_rejected"])
+    lines = node.text().count("7 bytes came")
+    for _ in range(40):
+        peer.send(message(data=array.array("B", bytes(7))))
+        peer.spin(0.01)
+    good_frame_follows(node, peer)
+    assert node.text().count("7 bytes came") - lines <= 1
+    assert int(peer.next_status()[2]["frames_rejected"]) == before + 40
+
+
+def test_frame_of_nan_only(node, peer):
+    result = depth_array(peer.exchange(np.full_like(DEPTH, np.nan)))
+    assert result.shape == (192, 256) and np.isnan(result).all(), "invalid in, invalid out, and no gap"
+    expect_warning(node, "64x48 depth image without any valid pixel came", "was expected")
+    good_frame_follows(node, peer)
+
+
+def test_frame_of_zeros_in_millimetres(node, peer):
+    out = peer.exchange(np.zeros((48, 64), np.uint16))
+    assert out.encoding == "16UC1" and not depth_array(out).any()
+    good_frame_follows(node, peer)
+
+
+def test_camera_info_with_zero_k(node, peer):
+    zero = camera_info(64, 48)
+    zero.k = [0.0] * 9
+    stamp = peer.send(DEPTH, info=zero)
+    peer.receive(stamp)
+    expect_warning(node, "camera_info of 'camera' came with K = 0", "fx, fy > 0 were expected", "calibrate")
+    info = peer.receive_info(stamp)
+    assert not any(info.k) and (info.width, info.height) == (256, 192), "nothing is invented"
+    good_frame_follows(node, peer)
+
+
+def test_camera_info_of_another_size(node, peer):
+    stamp = peer.send(DEPTH, info=camera_info(32, 24))
+    peer.receive(stamp)
+    expect_warning(node, "32x24", "image of 64x48", "equal sizes were expected")
+    peer.spin(0.2)
+    assert stamp not in peer.infos
+    good_frame_follows(node, peer)
+
+
+def test_resolution_changes_mid_stream(node, peer):
+    small, _ = scene(32, 24)
+    for depth in (DEPTH, small, DEPTH, small):
+        stamp = peer.send(depth)
+        out, info = peer.receive(stamp), peer.receive_info(stamp)
+        height, width = depth.shape
+        assert (out.height, out.width) == (info.height, info.width) == (4 * height, 4 * width)
+        assert info.k[2] == pytest.approx(2 * width - 0.5)
+
+
+def test_stamps_that_go_back(node, peer):
+    first = peer.send(DEPTH)
+    peer.receive(first)
+    loops = int(peer.next_status()[2]["loops"])
+    early = first - 5_000_000_000
+    for i in range(3):
+        peer.exchange(DEPTH, stamp=early + i * 33_000_000)
+    expect_warning(node, "a depth stamp earlier than the last one came", "looped bag")
+    assert int(peer.next_status()[2]["loops"]) == loops + 1
+    good_frame_follows(node, peer)
+
+
+RGB_TROUBLE = {
+    "another aspect": (
+        {"rgb": RGB[:, :120], "rgb_info": "cropped"},
+        ["RGB of 120x192", "47 % of its view", "the same view was expected"],
+    ),
+    "info of another size": (
+        {"rgb": RGB, "rgb_info": camera_info(64, 48)},
+        ["64x48", "image of 256x192", "equal sizes were expected"],
+    ),
+    "info with zero K": ({"rgb": RGB, "rgb_info": "zero"}, ["RGB cannot guide", "K = 0", "calibrate"]),
+    "unknown encoding": ({"rgb": "jpeg"}, ["RGB cannot guide", "'jpeg' came", "was expected"]),
+    "truncated": ({"rgb": "truncated"}, ["RGB cannot guide", "99 bytes came", "were expected"]),
+    "another frame": (
+        {"rgb": RGB, "rgb_frame": "rgb_optical"},
+        ["'rgb_optical' came without extrinsics", "extrinsics"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RGB_TROUBLE)
+def test_bad_rgb_falls_back_to_single_depth(node, peer, case):
+    options, words = RGB_TROUBLE[case]
+    options = dict(options)
+    if isinstance(options["rgb"], str):
+        damaged = rgb_message(RGB, header(0))
+        if options["rgb"] == "jpeg":
+            damaged.encoding = "jpeg"
+        else:
+            damaged.data = damaged.data[:99]
+        options |= {"rgb": damaged, "rgb_info": camera_info(256, 192)}
+    if options.get("rgb_info") == "cropped":
+        options["rgb_info"] = camera_info(256, 192)
+        options["rgb_info"].width = 120
+    if options.get("rgb_info") == "zero":
+        zero = camera_info(256, 192)
+        zero.k = [0.0] * 9
+        options["rgb_info"] = zero
+    good_frame_follows(node, peer, **options)
+    expect_warning(node, *words)
+    level, text, _ = peer.next_status()
+    assert level == b"\x01" and words[0] in text, text
+    good_frame_follows(node, peer)
+
+
+def test_rgb_of_another_size_with_the_same_view_guides(peer):
+    depth, rgb = scene(32, 24)
+    peer.set_parameters(mode="guided")
+    try:
+        outputs = [
+            depth_array(peer.exchange(depth, rgb=image))
+            for image in (rgb, rgb[::2, ::2], rgb.repeat(2, 0).repeat(2, 1))
+        ]
+    finally:
+        peer.set_parameters(mode="auto")
+    for output in outputs[1:]:
+        assert np.abs(output - outputs[0]).mean() < 0.02
+
+
+def test_missing_camera_info(start_node):
+    node, peer = start_node("no_info")
+    peer.wait_connected()
+    stamp = peer.send(DEPTH, info=None)
+    assert depth_array(peer.receive(stamp)).shape == (192, 256)
+    expect_warning(node, "no camera_info came on /no_info/depth/camera_info", "was expected")
+    peer.spin(0.2)
+    assert not peer.infos, "no camera_info is invented"
+    level, text, _ = peer.next_status()
+    assert level == b"\x01" and "no camera_info" in text
+    stamp = peer.send(DEPTH)
+    assert peer.receive_info(stamp).width == 256
+    node.stop()
