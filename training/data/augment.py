@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 
@@ -19,6 +20,9 @@ class Augment:
         value_scale: least and greatest factor on the values, drawn log-uniformly; changes how they relate to noise
             and rounding.
         gain: greatest relative change of the colour's brightness and of each channel; 0 for none.
+        blur: greatest standard deviation of a Gaussian blur of the colour, pixels; drawn uniformly from 0.
+        zoom: least and greatest magnification of the scene, drawn log-uniformly; third-size Middlebury at 3 has the
+            contours and the softness of colour of the full-size benchmark. Applied where the patch is cut out.
     """
 
     rotate: bool = True
@@ -27,6 +31,8 @@ class Augment:
     invert: float = 0.0
     value_scale: tuple[float, float] = (1.0, 1.0)
     gain: float = 0.0
+    blur: float = 0.0
+    zoom: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.invert <= 1:
@@ -35,6 +41,17 @@ class Augment:
             raise ValueError(f"value_scale is (least, greatest) with 0 < least <= greatest, got {self.value_scale}")
         if not 0 <= self.gain < 1:
             raise ValueError(f"gain must be in [0, 1), got {self.gain}")
+        if self.blur < 0:
+            raise ValueError(f"blur is a standard deviation in pixels, got {self.blur}")
+        if not 0 < self.zoom[0] <= self.zoom[1]:
+            raise ValueError(f"zoom is (least, greatest) with 0 < least <= greatest, got {self.zoom}")
+
+    def crop_side(self, patch: int, largest: int, rng: np.random.Generator) -> int:
+        """Side in pixels of the crop that `zoom` turns into a patch: at most `largest`, `patch` without zoom."""
+        if self.zoom == (1.0, 1.0):
+            return patch
+        least, greatest = np.log(self.zoom)
+        return int(np.clip(round(patch / np.exp(rng.uniform(least, greatest))), 2, largest))
 
     def __call__(
         self,
@@ -67,5 +84,8 @@ class Augment:
             depth = depth * np.float32(np.exp(low + stretch * (high - low)))
         if guide is not None and self.gain > 0:
             guide = np.clip(guide * ((1 + self.gain * gains[0]) * (1 + 0.5 * self.gain * gains[1:])), 0, 1)
+        if guide is not None and self.blur > 0:
+            sigma = rng.uniform(0, self.blur)
+            guide = cv2.GaussianBlur(guide.astype(np.float32), (0, 0), max(sigma, 0.05))
         depth = np.ascontiguousarray(depth, np.float32)
         return depth, None if guide is None else np.ascontiguousarray(guide, np.float32)

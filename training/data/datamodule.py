@@ -157,10 +157,9 @@ class DepthSRData(L.LightningDataModule):
                 f"{devices} devices with batches of {self.batch_size} need at least {devices * self.batch_size} "
                 f"patches per epoch, got {self.patches_per_epoch}"
             )
-        # Known before the first batch is asked for: workers fetch ahead, before Lightning calls set_epoch.
-        epoch = trainer.fit_loop.epoch_progress.current.processed if trainer else 0
-        sampler = PatchSampler(self._train, devices, rank, epoch)
-        return PatchLoader(self._train, sampler, self.batch_size, num_workers=self.num_workers)
+        sampler = PatchSampler(self._train, devices, rank)
+        epoch = (lambda: trainer.current_epoch) if trainer else None
+        return PatchLoader(self._train, sampler, self.batch_size, epoch, num_workers=self.num_workers)
 
     def val_dataloader(self) -> DataLoader | list:
         """One frame per batch, in a fixed order; an empty list when there is none."""

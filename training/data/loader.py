@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
@@ -14,7 +14,7 @@ class PatchSampler(DistributedSampler):
     """Yields (epoch, index) of this device's patches, from `start` on.
 
     The patches are random already, so their order is plain counting; device r of R takes r, r + R, ... . It is a
-    DistributedSampler so that Lightning calls `set_epoch` on it and does not put its own in its place.
+    DistributedSampler so that Lightning does not put its own in its place.
     """
 
     def __init__(self, dataset: PatchDataset, devices: int = 1, rank: int = 0, epoch: int = 0) -> None:
@@ -31,22 +31,41 @@ class PatchSampler(DistributedSampler):
 class PatchLoader(DataLoader):
     """A DataLoader whose position in the epoch is saved in checkpoints and restored from them."""
 
-    def __init__(self, dataset: PatchDataset, sampler: PatchSampler, batch_size: int, **options) -> None:
+    def __init__(
+        self,
+        dataset: PatchDataset,
+        sampler: PatchSampler,
+        batch_size: int,
+        current_epoch: Callable[[], int] | None = None,
+        **options,
+    ) -> None:
+        """Set up the loader.
+
+        Args:
+            dataset: what to read.
+            sampler: this device's share of it.
+            batch_size: patches per batch.
+            current_epoch: asked at the start of every pass; None: the epoch that the sampler was set to.
+            options: of DataLoader.
+        """
         super().__init__(dataset, batch_size=batch_size, sampler=sampler, drop_last=True, **options)
+        self._current_epoch = current_epoch
         self._position = {"epoch": sampler.epoch, "batch": 0}
 
     def __iter__(self) -> Iterator[dict]:
         sampler: PatchSampler = self.sampler
+        # Lightning calls set_epoch too, but one too high after a restart from a checkpoint at the end of an epoch.
+        if self._current_epoch is not None:
+            sampler.set_epoch(self._current_epoch())
+        epoch = sampler.epoch
         # A position from the end of another epoch says nothing about this one.
-        done = self._position["batch"] if self._position["epoch"] == sampler.epoch else 0
-        self._position = {"epoch": sampler.epoch, "batch": 0 if done >= len(self) else done}
-        sampler.start = self._position["batch"] * self.batch_size
-        batches = super().__iter__()
-        sampler_epoch = sampler.epoch
-        for batch in batches:
-            self._position = {"epoch": sampler_epoch, "batch": self._position["batch"] + 1}
+        done = self._position["batch"] if self._position["epoch"] == epoch else 0
+        done = 0 if done >= len(self) else done
+        sampler.start = done * self.batch_size
+        for number, batch in enumerate(super().__iter__(), start=done + 1):
+            self._position = {"epoch": epoch, "batch": number}
             yield batch
-        self._position = {"epoch": sampler_epoch + 1, "batch": 0}
+        self._position = {"epoch": epoch + 1, "batch": 0}
 
     def state_dict(self) -> dict[str, int]:
         """Epoch and number of batches handed out in it."""

@@ -17,6 +17,7 @@ from depth_sr_ros.depth import expand_mask
 from .augment import Augment
 from .degradations import Degrader, Scale, fill
 from .store import SampleStore
+from .zoom import zoom
 
 Normalise = Literal["range", "max", "none"]
 SCALES = (2, 4, 8, 16)
@@ -170,11 +171,13 @@ class PatchDataset(Dataset):
         rng = np.random.default_rng([self.seed, epoch, index])
         number = min(int(np.searchsorted(self._cumulative, rng.random(), side="right")), len(self.store) - 1)
         sample, levels, value_range = self.store.load(number)
-        rows, columns = self._place(sample.depth, rng)
+        side = self.augment.crop_side(self.patch, min(sample.depth.shape), rng)
+        rows, columns = self._place(sample.depth, side, rng)
         guide = None
         if self.with_guide and sample.guide is not None:
             guide = sample.guide[rows, columns].astype(np.float32) / 255
-        depth, guide = self.augment(sample.depth[rows, columns], guide, rng, value_range)
+        depth, guide = zoom(sample.depth[rows, columns], guide, self.patch, levels.full)
+        depth, guide = self.augment(depth, guide, rng, value_range)
         tensors = make_tensors(
             depth, guide, self.scale, self.degrader, rng, levels, value_range, self.normalise
         )
@@ -183,16 +186,16 @@ class PatchDataset(Dataset):
             tensors.setdefault("guide", torch.zeros(3, *depth.shape))
         return {**tensors, "name": self.store.items[number].name}
 
-    def _place(self, depth: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
+    def _place(self, depth: np.ndarray, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
         """A position whose invalid share is at most `max_invalid`, or the best of ATTEMPTS random ones.
 
         Where even that is mostly holes, a position around a valid pixel.
         """
         best, least = None, 2.0
         for _ in range(ATTEMPTS):
-            row = int(rng.integers(depth.shape[0] - self.patch + 1))
-            column = int(rng.integers(depth.shape[1] - self.patch + 1))
-            place = slice(row, row + self.patch), slice(column, column + self.patch)
+            row = int(rng.integers(depth.shape[0] - side + 1))
+            column = int(rng.integers(depth.shape[1] - side + 1))
+            place = slice(row, row + side), slice(column, column + side)
             invalid = float(np.isnan(depth[place]).mean())
             if invalid < least:
                 best, least = place, invalid
@@ -200,9 +203,9 @@ class PatchDataset(Dataset):
                 break
         if least > max(0.5, self.max_invalid):  # hardly a reading among them: centre on one
             valid = np.argwhere(np.isfinite(depth))
-            corner = valid[int(rng.integers(len(valid)))] - self.patch // 2
-            row, column = np.clip(corner, 0, np.array(depth.shape) - self.patch)
-            best = slice(row, row + self.patch), slice(column, column + self.patch)
+            corner = valid[int(rng.integers(len(valid)))] - side // 2
+            row, column = np.clip(corner, 0, np.array(depth.shape) - side)
+            best = slice(row, row + side), slice(column, column + side)
         return best
 
 

@@ -151,6 +151,9 @@ class Recorder(L.LightningModule):
         self.seen.append((self.current_epoch, float(batch["depth_hr"].double().sum())))
         return ((self.weight - batch["depth_hr"].mean()) ** 2).mean()
 
+    def validation_step(self, batch, batch_idx):
+        self.log("error", (batch["depth_hr"] - self.weight).abs().mean(), batch_size=1)
+
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
@@ -163,10 +166,12 @@ def fit(third, folder, steps: int, resume: str | None = None, workers: int = 0, 
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        limit_val_batches=0,
         default_root_dir=folder,
-        callbacks=[ModelCheckpoint(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1)],
-        **options,
+        callbacks=[
+            ModelCheckpoint(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1),
+            ModelCheckpoint(folder, filename="{epoch}", monitor="error", save_top_k=-1),
+        ],
+        **{"limit_val_batches": 0, **options},
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -182,6 +187,19 @@ def test_a_resumed_run_sees_the_same_patches_and_ends_with_the_same_weights(thir
     second = fit(third, tmp_path / "second", 14, str(tmp_path / f"first/step={stop}.ckpt"), workers)
     assert first.seen + second.seen == whole.seen
     assert torch.equal(second.weight, whole.weight)
+
+
+def test_resuming_after_a_validation_and_with_a_limited_epoch(third, tmp_path):
+    """The checkpoint that ends an epoch, written after its validation, starts the next epoch at its first patch."""
+    options = {"limit_train_batches": 4, "limit_val_batches": 1, "num_sanity_val_steps": 0}
+    whole = fit(third, tmp_path / "whole", 11, **options)
+    for stop in (4, 6):
+        first = fit(third, tmp_path / f"first{stop}", stop, **options)
+        second = fit(third, tmp_path / f"second{stop}", 11, str(tmp_path / f"first{stop}/step={stop}.ckpt"), **options)
+        assert first.seen + second.seen == whole.seen and torch.equal(second.weight, whole.weight)
+    assert [epoch for epoch, _ in whole.seen] == [0] * 4 + [1] * 4 + [2] * 3
+    after = fit(third, tmp_path / "after", 11, str(tmp_path / "first6/epoch=0.ckpt"), **options)
+    assert after.seen == whole.seen[4:]
 
 
 def test_devices_share_out_the_patches_of_one_device(third):

@@ -181,7 +181,24 @@ def test_inversion_value_scale_and_gain(rng):
     assert np.ptp(coloured, axis=(0, 1)).max() < 1e-6 and np.ptp(coloured[0, 0]) > 0 and coloured.max() <= 1
 
 
-@pytest.mark.parametrize("options", [{"invert": 2}, {"value_scale": (0, 1)}, {"value_scale": (2, 1)}, {"gain": 1}])
+def test_zoom_cuts_smaller_or_larger_crops_and_keeps_the_patch_size(store):
+    sides = {Augment(zoom=(0.5, 4.0)).crop_side(64, 120, np.random.default_rng(s)) for s in range(200)}
+    assert min(sides) <= 18 and max(sides) == 120 and Augment().crop_side(64, 120, None) == 64
+    patches = make_patches(store, augment=Augment(zoom=(0.6, 3.0), blur=1.0))
+    for index in range(20):
+        patch = patches[0, index]
+        assert patch["depth_hr"].shape == (1, 64, 64) and patch["depth_lr"].shape == (1, 16, 16)
+        assert patch["guide"].shape == (3, 64, 64) and patch["depth_hr"].isfinite().all()
+
+
+def test_blur_softens_colour_alone(rng):
+    depth, guide = rng.random((32, 32), np.float32), rng.random((32, 32, 3), np.float32)
+    out, soft = Augment(False, False, blur=3.0)(depth, guide, np.random.default_rng(0), (0, 1))
+    assert np.array_equal(out, depth) and soft.std() < 0.7 * guide.std() and soft.shape == guide.shape
+
+
+@pytest.mark.parametrize("options", [{"invert": 2}, {"value_scale": (0, 1)}, {"value_scale": (2, 1)}, {"gain": 1},
+                                     {"blur": -1}, {"zoom": (0, 1)}, {"zoom": (2, 1)}])
 def test_augment_refuses_impossible_settings(options):
     with pytest.raises(ValueError):
         Augment(**options)
