@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from .budget import EquilibriumInfo
 from .coefficients import edge_coefficients
 from .constraint import SeparableKernel
 from .equilibrium import solve_equilibrium
 from .loop import diffuse_adjust
-from .projected_cg import EquilibriumInfo
 
 __all__ = ["EquilibriumInfo", "SeparableKernel", "diffuse_adjust", "edge_coefficients", "solve_equilibrium"]

@@ -1,12 +1,9 @@
 """The equilibrium of DADA's diffuse-adjust loop, without the loop, and its gradient without unrolling.
 
 At a fixed point of the loop (`diffuse_adjust`) L y = up(mu) * y with one multiplier mu per LR cell, and
-down(y) = source. The additive adjustment (y += up(source - down(y))) has L y = up(mu) instead, which is the KKT system
-of: minimise 1/2 y^T L y subject to down(y) = source. That one is solved by conjugate gradients in the null space of the
-constraint. The multiplicative one differs by the small force up(mu) * (y - up(source)): it is put on the right-hand side
-and renewed as y improves.
-
-Both equilibria are differentiated by the implicit function theorem: one more solve with the same operator.
+down(y) = source: `NewtonKrylov` solves that. The additive adjustment (y += up(source - down(y))) has L y = up(mu) instead,
+which is the KKT system of: minimise 1/2 y^T L y subject to down(y) = source: `ProjectedCG` solves that. Both are
+differentiated by the implicit function theorem: one more solve with the transposed linearisation.
 """
 
 from __future__ import annotations
@@ -14,13 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .budget import Budget, EquilibriumInfo
 from .constraint import BlockMean, SeparableKernel, as_cells, per_cell
+from .newton_krylov import NewtonKrylov
 from .operator import DiffusionOperator
 from .preconditioner import MultilevelJacobi
-from .projected_cg import Budget, EquilibriumInfo, ProjectedCG
+from .projected_cg import ProjectedCG
 from .shapes import check_grid
 
 ADJUSTMENTS = ("multiplicative", "additive")
@@ -134,16 +134,29 @@ def _constraint_of(
 
 
 class _Equilibrium(torch.autograd.Function):
-    """Forward: the equilibrium. Backward: the adjoint system, with the same operator and preconditioner."""
+    """Forward: the equilibrium. Backward: the adjoint system a, from the loss's gradient g by the solution y.
+
+    Additive: L a = g + D^T nu, D a = 0. Multiplicative: L a + D^T nu = g + up(mu) * a, D (y * a) = 0. In both
+    dLoss/dc_e = -(difference of a over edge e) (difference of y over edge e) and dLoss/dsource = nu, which D^T nu =
+    g (+ up(mu) * a) - L a gives.
+    """
 
     @staticmethod
     def forward(ctx, depth, source, cv, ch, settings, infos):
-        operator = DiffusionOperator(cv, ch)
-        engine = _engine(operator, settings)
-        problem = _ForwardProblem(operator, source, settings)
+        operator, precondition = _prepare(cv, ch, settings)
+        constraint, budget = settings.constraint, settings.forward
         solution = depth.clone(memory_format=torch.contiguous_format)
-        reference = _reference(engine, problem, solution)
-        infos.append(engine.solve(problem, solution, reference, _solvable(settings, source), settings.forward))
+        solvable = _solvable(settings, source)
+        flat = _flat(solution, source, settings)
+        if settings.multiplicative:
+            solver = NewtonKrylov(operator, constraint, precondition, source)
+            reference = _checked(solver.norm_of_flat(flat), flat)
+            info = solver.solve(solution, reference, solvable, budget)
+        else:
+            cg = ProjectedCG(operator, constraint, precondition)
+            reference = _checked(cg.norm(operator.apply_to_image(flat, torch.empty_like(flat))), flat)
+            info = cg.solve(solution, None, source, reference, solvable, budget)
+        infos.append(info)
         ctx.save_for_backward(solution, source, cv, ch)
         ctx.settings = settings
         return solution
@@ -153,27 +166,31 @@ class _Equilibrium(torch.autograd.Function):
     def backward(ctx, gradient):
         solution, source, cv, ch = ctx.saved_tensors
         settings = ctx.settings
-        operator = DiffusionOperator(cv, ch)
-        engine = _engine(operator, settings)
-        problem = _AdjointProblem(operator, gradient.contiguous(), solution, source, settings)
-        adjoint = torch.zeros_like(solution)
-        residual = settings.constraint.project_(gradient.clone(memory_format=torch.contiguous_format))
-        reference = engine.norm(residual)
-        engine.solve(problem, adjoint, reference, _solvable(settings, source), settings.backward)
-        problem.refresh(adjoint, residual)
+        operator, precondition = _prepare(cv, ch, settings)
+        constraint, budget = settings.constraint, settings.backward
+        gradient = gradient.contiguous()
+        solvable = _solvable(settings, source)
+        if settings.multiplicative:
+            solver = NewtonKrylov(operator, constraint, precondition, source)
+            adjoint, remainder = solver.solve_adjoint(gradient, solution, solvable, budget)
+        else:
+            cg = ProjectedCG(operator, constraint, precondition)
+            adjoint = torch.zeros_like(solution)
+            cg.solve(adjoint, gradient, torch.zeros_like(source), cg.norm(gradient), solvable, budget)
+            remainder = gradient - operator.apply_to_image(adjoint, torch.empty_like(adjoint))
         return (
             None,
-            settings.constraint.multiplier(residual),
-            torch.diff(adjoint, dim=-2) * torch.diff(solution, dim=-2) * -1,
-            torch.diff(adjoint, dim=-1) * torch.diff(solution, dim=-1) * -1,
+            constraint.multiplier(remainder),
+            -torch.diff(adjoint, dim=-2) * torch.diff(solution, dim=-2),
+            -torch.diff(adjoint, dim=-1) * torch.diff(solution, dim=-1),
             None,
             None,
         )
 
 
-def _engine(operator: DiffusionOperator, settings: _Settings) -> ProjectedCG:
-    constraint = settings.constraint
-    return ProjectedCG(operator, constraint, MultilevelJacobi(operator, constraint, settings.scale))
+def _prepare(cv: Tensor, ch: Tensor, settings: _Settings) -> tuple[DiffusionOperator, MultilevelJacobi]:
+    operator = DiffusionOperator(cv, ch)
+    return operator, MultilevelJacobi(operator, settings.constraint, settings.scale)
 
 
 def _solvable(settings: _Settings, source: Tensor) -> Tensor:
@@ -184,90 +201,19 @@ def _solvable(settings: _Settings, source: Tensor) -> Tensor:
     return valid.flatten(1).any(dim=1)
 
 
-def _reference(engine: ProjectedCG, problem: _ForwardProblem, start: Tensor) -> Tensor:
-    """||P L up(source)|| per sample, with the start's own block mean in cells without a source."""
+def _flat(start: Tensor, source: Tensor, settings: _Settings) -> Tensor:
+    """up(source), with the start's own block mean in cells without a source: the yardstick of residuals."""
     flat = torch.zeros_like(start)
-    problem.fill_flat(flat, start)
-    residual = engine.operator.apply_to_image(flat, engine.residual)
-    reference = engine.norm(engine.constraint.project_(residual))
+    settings.constraint.add_lifted_(flat, source)
+    valid = settings.constraint.valid
+    if valid is not None:
+        as_cells(flat, settings.scale).add_(per_cell(F.avg_pool2d(start, settings.scale) * ~valid))
+    return flat
+
+
+def _checked(reference: Tensor, flat: Tensor) -> Tensor:
+    """The residual norm to measure against, (B,); at least the rounding of the values themselves."""
     if not bool(torch.isfinite(reference).all()):
-        raise ValueError("cv and ch must be finite and the source without infinities: the residual is not finite")
-    # A flat source has no residual to compare with: rounding of its own values is then as good as it gets.
-    rounding = torch.finfo(start.dtype).eps * flat.abs().amax(dim=(1, 2, 3)) * start[0].numel() ** 0.5
+        raise ValueError("cv, ch and source must be finite (NaN in source aside): the residual is not finite")
+    rounding = torch.finfo(flat.dtype).eps * flat.abs().amax(dim=(1, 2, 3)) * flat[0].numel() ** 0.5
     return torch.maximum(reference, rounding)
-
-
-class _ForwardProblem:
-    """L y = f + D^T nu, D y = source, with f = up(mu) * (y - up(source)) for the multiplicative adjustment, else 0.
-
-    mu is the block mean of L y over source; at the solution L y = up(mu) * y (then nu = s^2 mu * source).
-    """
-
-    def __init__(self, operator: DiffusionOperator, source: Tensor, settings: _Settings):
-        self.operator = operator
-        self.source = source
-        self.constraint = settings.constraint
-        self.multiplicative = settings.multiplicative
-        self.scale = settings.scale
-        if self.multiplicative:
-            self.per_source = torch.where(source > 0, 1.0 / source, 0.0)
-
-    def refresh(self, x: Tensor, residual: Tensor) -> None:
-        constraint = self.constraint
-        constraint.add_lifted_(x, self._masked(self.source - constraint.down(x)))
-        self.operator.apply_to_image(x, residual).neg_()
-        if self.multiplicative:
-            mu = constraint.down(residual).neg_() * self.per_source
-            add_cell_force_(residual, mu, x, self.source, self.scale)
-
-    def fill_flat(self, out: Tensor, start: Tensor) -> None:
-        """out = D^T (D D^T)^-1 source; unconstrained cells get the start's mean."""
-        self.constraint.add_lifted_(out, self.source)
-        valid = self.constraint.valid
-        if valid is not None:
-            mean = torch.nn.functional.avg_pool2d(start, self.scale) * ~valid
-            as_cells(out, self.scale).add_(per_cell(mean))
-
-    def _masked(self, values: Tensor) -> Tensor:
-        valid = self.constraint.valid
-        return values if valid is None else values * valid
-
-
-class _AdjointProblem:
-    """The transposed linearisation: L a + D^T nu = g + up(mu) * a, D (y * a) = 0.
-
-    (g: the loss's gradient by y; multiplicative mu at the solution y, else mu = 0 and D a = 0.) Then
-    dLoss/dc_e = -(difference of a over edge e) (difference of y over edge e) and dLoss/dsource = nu. The constraint is
-    weighted by y; it is met by the same corrections as the forward force: D a = -D((y - up(source)) * a) / source.
-    """
-
-    def __init__(
-        self, operator: DiffusionOperator, gradient: Tensor, solution: Tensor, source: Tensor, settings: _Settings
-    ):
-        self.operator = operator
-        self.gradient = gradient
-        self.constraint = settings.constraint
-        self.multiplicative = settings.multiplicative
-        self.scale = settings.scale
-        if self.multiplicative:
-            self.per_source = torch.where(source > 0, 1.0 / source, 0.0)
-            force = operator.apply_to_image(solution, torch.empty_like(solution))
-            self.mu = settings.constraint.down(force) * self.per_source
-            self.deviation = solution - settings.constraint.lift(source)
-
-    def refresh(self, x: Tensor, residual: Tensor) -> None:
-        constraint = self.constraint
-        wanted = -constraint.down(x)
-        if self.multiplicative:
-            wanted -= constraint.down(self.deviation * x) * self.per_source
-        constraint.add_lifted_(x, wanted)
-        torch.sub(self.gradient, self.operator.apply_to_image(x, residual), out=residual)
-        if self.multiplicative:
-            as_cells(residual, self.scale).addcmul_(per_cell(self.mu), as_cells(x, self.scale))
-
-
-def add_cell_force_(out: Tensor, mu: Tensor, image: Tensor, source: Tensor, scale: int) -> None:
-    """out += up(mu) * (image - up(source)), in place."""
-    cells = as_cells(out, scale)
-    cells.addcmul_(per_cell(mu), as_cells(image, scale))
-    cells.sub_(per_cell(mu * source))

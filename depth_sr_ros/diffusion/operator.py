@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -18,11 +20,18 @@ class DiffusionOperator:
 
     def __init__(self, cv: Tensor, ch: Tensor):
         self.cv, self.ch = cv, ch
-        self.degree = edge_sums(cv, ch)
+        self.degree = _edge_sums(cv, ch)
+        self._diagonal = self.degree
+
+    def minus(self, shift: Tensor) -> DiffusionOperator:
+        """L - diag(shift), shift (B, 1, H, W): `apply` takes it into account, nothing else does."""
+        shifted = copy.copy(self)
+        shifted._diagonal = self.degree - shift
+        return shifted
 
     def apply(self, x: Tensor, out: Tensor) -> Tensor:
         """out = L x in five passes: for search directions, whose values are of the size of their differences."""
-        torch.mul(self.degree, x, out=out)
+        torch.mul(self._diagonal, x, out=out)
         out[..., :-1, :].addcmul_(self.cv, x[..., 1:, :], value=-1)
         out[..., 1:, :].addcmul_(self.cv, x[..., :-1, :], value=-1)
         out[..., :, :-1].addcmul_(self.ch, x[..., :, 1:], value=-1)
@@ -41,7 +50,7 @@ class DiffusionOperator:
         return out
 
 
-def edge_sums(cv: Tensor, ch: Tensor) -> Tensor:
+def _edge_sums(cv: Tensor, ch: Tensor) -> Tensor:
     """The sum of the coefficients of each pixel's edges, (B, 1, H, W): the diagonal of L."""
     batch, _, height, columns = ch.shape
     total = cv.new_zeros(batch, 1, height, columns + 1)

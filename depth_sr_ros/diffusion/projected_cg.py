@@ -1,67 +1,27 @@
-"""Projected preconditioned conjugate gradients with outer corrections: the engine of `solve_equilibrium`."""
+"""The additive equilibrium and its adjoint: conjugate gradients in the null space of the constraint."""
 
 from __future__ import annotations
-
-import time
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from .budget import Budget, Clock, EquilibriumInfo, check_interval, dot
 from .constraint import BlockMean, SeparableKernel
 from .operator import DiffusionOperator
 from .preconditioner import MultilevelJacobi
 
-# One inner solve lowers the residual by this much before the right-hand side is corrected: deeper solves would polish
-# a system that the next correction replaces.
-_FORCING = 0.1
-# A correction that leaves more than this share of the residual has met float precision.
+# A restart that leaves more than this share of the residual has met float precision.
 _STALLED = 0.7
-# A step longer than 1 / _FLAT(eps) times the preconditioned gradient means that the operator is singular along it.
+# Steps longer than 1 / (_FLAT eps), in units of the preconditioned gradient, mean that the operator is singular there:
+# without coefficients, or without any constraint, there is nothing to solve.
 _FLAT = 64.0
-# Asking a GPU whether it is done stalls its queue.
-_CHECK_EVERY = {"cpu": 1, "cuda": 8}
-
-
-class Problem(Protocol):
-    """A linear system whose right-hand side may depend, weakly, on its own solution."""
-
-    def refresh(self, x: Tensor, residual: Tensor) -> None:
-        """Put x on the constraint, in place, and write right-hand side - L x into `residual`, unprojected."""
-        ...
-
-
-@dataclass(frozen=True)
-class EquilibriumInfo:
-    """How a solve ended.
-
-    Attributes:
-        iterations: conjugate-gradient iterations, of the slowest sample of the batch.
-        corrections: how often the right-hand side was renewed (multiplicative adjustment: at least twice).
-        relative_residual: (B,), see `solve_equilibrium`.
-        converged: every sample is at or below the tolerance.
-        seconds: wall time of the solve.
-    """
-
-    iterations: int
-    corrections: int
-    relative_residual: Tensor
-    converged: bool
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When to stop: relative residual, number of iterations in all, and wall time in seconds (None: no limit)."""
-
-    tolerance: float
-    max_iterations: int
-    time_budget_s: float | None = None
 
 
 class ProjectedCG:
-    """Solves problems with one operator, constraint and preconditioner; keeps its work images between solves."""
+    """Minimises 1/2 x^T L x - b^T x subject to D x = values; keeps its work images between solves.
+
+    The KKT system is L x = b + D^T nu, D x = values; the residual is P (b - L x), P projecting on the null space of D.
+    """
 
     def __init__(
         self, operator: DiffusionOperator, constraint: BlockMean | SeparableKernel, precondition: MultilevelJacobi
@@ -69,84 +29,76 @@ class ProjectedCG:
         self.operator = operator
         self.constraint = constraint
         self.precondition = precondition
-        self.residual, self.direction, self.image, self.z = (
+        self._residual, self._direction, self._image, self._z = (
             torch.empty_like(operator.degree) for _ in range(4)
         )
 
-    def norm(self, residual: Tensor) -> Tensor:
-        """sqrt(r . M^-1 r) of each sample, (B,): close to the energy norm of the error that r stands for."""
-        return _dot(residual, self.precondition(residual, self.z)).clamp_min(0.0).sqrt()
+    def norm(self, image: Tensor) -> Tensor:
+        """sqrt(r . M^-1 r) of each sample, (B,), for r = P image: near the energy norm of the error it stands for."""
+        residual = self.constraint.project_(image.clone())
+        return dot(residual, self.precondition(residual, self._z)).clamp_min_(0.0).sqrt_()
 
-    def solve(self, problem: Problem, x: Tensor, reference: Tensor, solvable: Tensor, budget: Budget) -> EquilibriumInfo:
-        """Improve x in place until the projected residual of `problem` is below tolerance * reference.
+    def solve(
+        self, x: Tensor, b: Tensor | None, values: Tensor, reference: Tensor, solvable: Tensor, budget: Budget
+    ) -> EquilibriumInfo:
+        """Improve x (B, 1, H, W) in place until its residual norm is below tolerance * reference (B,).
 
         Args:
-            problem: see `Problem`.
-            x: (B, 1, H, W).
+            x: the start.
+            b: (B, 1, H, W); None is zero.
+            values: (B, 1, h, w), zero in unconstrained cells.
             reference: (B,), what residual norms are measured against.
             solvable: (B,) bool, False for samples to be left alone.
             budget: when to stop.
         """
-        began = time.monotonic()
-        deadline = began + budget.time_budget_s if budget.time_budget_s is not None else None
+        clock = budget.start()
         target = torch.where(solvable, budget.tolerance * reference, torch.inf)
-        iterations = corrections = 0
         previous = torch.full_like(reference, torch.inf)
+        iterations = restarts = 0
         while True:
-            problem.refresh(x, self.residual)
-            self.constraint.project_(self.residual)
-            norm = self.norm(self.residual)
-            corrections += 1
-            open_samples = (norm > target) & (norm < _STALLED * previous)
-            out_of_time = deadline is not None and time.monotonic() >= deadline
-            if out_of_time or iterations >= budget.max_iterations or not bool(open_samples.any()):
+            self.constraint.add_lifted_(x, values - self.constraint.down(x))
+            self.operator.apply_to_image(x, self._residual).neg_()
+            if b is not None:
+                self._residual.add_(b)
+            self.constraint.project_(self._residual)
+            norm = self.norm(self._residual)
+            unfinished = (norm > target) & (norm < _STALLED * previous)
+            if clock.over() or iterations >= budget.max_iterations or not bool(unfinished.any()):
                 break
-            goal = torch.maximum(0.5 * target, _FORCING * norm)
-            goal = torch.where(open_samples, goal, torch.inf)
-            iterations += self._inner(x, goal, budget.max_iterations - iterations, deadline)
-            previous = torch.where(open_samples, norm, previous)
+            restarts += 1
+            goal = torch.where(unfinished, 0.9 * target, torch.inf)
+            iterations += self._iterate(x, goal, budget.max_iterations - iterations, clock)
+            previous = norm
         relative = torch.where(solvable, norm / reference.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
-        return EquilibriumInfo(
-            iterations, corrections, relative, bool((norm <= target).all()), time.monotonic() - began
-        )
+        return EquilibriumInfo(iterations, restarts, relative, bool((norm <= target).all()), clock.seconds())
 
-    def _inner(self, x: Tensor, goal: Tensor, limit: int, deadline: float | None) -> int:
-        """Conjugate gradients on the fixed system whose residual is in `self.residual`; returns iterations done.
+    def _iterate(self, x: Tensor, goal: Tensor, limit: int, clock: Clock) -> int:
+        """Conjugate gradients on the system whose residual is in `_residual`; returns the number of iterations.
 
         Samples below their goal are frozen by a zero step, so that each ends as it would alone.
         """
-        residual, direction, image, z = self.residual, self.direction, self.image, self.z
-        check_every = _CHECK_EVERY.get(x.device.type, 8)
+        residual, direction, image, z = self._residual, self._direction, self._image, self._z
+        interval = check_interval(x)
         longest = 1.0 / (_FLAT * torch.finfo(x.dtype).eps)
         goal = goal.square()
         self.precondition(residual, z)
         direction.copy_(z)
-        rz = _dot(residual, z)
+        rz = dot(residual, z)
         active = rz > goal
         for iteration in range(limit):
-            if iteration % check_every == 0 and (
-                not bool(active.any()) or (deadline is not None and time.monotonic() >= deadline)
-            ):
+            if iteration % interval == 0 and (clock.over() or not bool(active.any())):
                 return iteration
             self.operator.apply(direction, image)
-            curvature = _dot(direction, image)
+            curvature = dot(direction, image)
             active &= curvature * longest > rz
-            step = _per_sample(torch.where(active, rz / curvature, 0.0))
+            step = torch.where(active, rz / curvature, 0.0).view(-1, 1, 1, 1)
             x.addcmul_(direction, step)
             residual.addcmul_(image, step, value=-1)
+            # rounding feeds the residual's multiplier part, which no step removes: left in, it drowns the rest
             self.constraint.project_(residual)
             self.precondition(residual, z)
-            rz_new = _dot(residual, z)
-            turn = torch.where(active, rz_new / rz, 0.0)
-            direction.mul_(_per_sample(turn)).add_(z)
-            rz = rz_new
+            previous, rz = rz, dot(residual, z)
+            turn = torch.where(active, rz / previous, 0.0).view(-1, 1, 1, 1)
+            direction.mul_(turn).add_(z)
             active &= rz > goal
         return limit
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vecdot(a.flatten(1), b.flatten(1))
-
-
-def _per_sample(values: Tensor) -> Tensor:
-    return values.view(-1, 1, 1, 1)

@@ -1,0 +1,190 @@
+"""The multiplicative equilibrium and its adjoint: Newton steps, each by constraint-preconditioned GMRES.
+
+The fixed point of the paper's loop is L y = up(mu) * y with down(y) = source, mu being down(L y) / source. Its
+linearisation is [[L - up(mu), -y up], [down, 0]]: the multipliers' forces are proportional to y, the constraint is not,
+so the system is not symmetric. Correcting the symmetric (additive) system from outside converges only where depth varies
+little inside a cell; at a step from 1 m to 10 m it diverges, while this form converges on every scene measured.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .budget import Budget, Clock, EquilibriumInfo, check_interval, dot
+from .constraint import BlockMean, as_cells, per_cell
+from .operator import DiffusionOperator
+from .preconditioner import MultilevelJacobi
+
+# Images that GMRES keeps; its memory, whatever the number of iterations.
+_BASIS = 30
+# One linear solve lowers the residual by this much: the next linearisation is a better use of iterations.
+_FORCING = 0.1
+# A Newton step must keep depth positive: no pixel falls below this share of its value in one step.
+_SMALLEST_SHARE = 0.1
+# So many Newton steps in a row that do not lower the best residual by this share: float precision is reached.
+_STALLED, _PATIENCE = 0.7, 4
+
+
+class NewtonKrylov:
+    """Solves the multiplicative equilibrium and the transposed linear system of its gradient.
+
+    Residuals are measured in the space of corrections: ||sqrt(d) z|| with z the preconditioned residual and d the
+    diagonal of L.
+    """
+
+    def __init__(self, operator: DiffusionOperator, constraint: BlockMean, precondition: MultilevelJacobi, source: Tensor):
+        self.operator = operator
+        self.constraint = constraint
+        self.precondition = precondition
+        self.scale = constraint.scale
+        self.source = source
+        self._per_source = torch.where(source > 0, 1.0 / source, 0.0)
+        self._residual, self._z, self._image = (torch.empty_like(operator.degree) for _ in range(3))
+        self._basis: Tensor | None = None
+
+    def solve(self, y: Tensor, reference: Tensor, solvable: Tensor, budget: Budget) -> EquilibriumInfo:
+        """Improve y (B, 1, H, W) in place until its residual norm is below tolerance * reference (B,)."""
+        clock = budget.start()
+        self._make_positive_(y, solvable)
+
+        def linearise() -> DiffusionOperator:
+            force = self.operator.apply_to_image(y, self._residual)
+            mu = self.constraint.down(force) * self._per_source
+            as_cells(force, self.scale).addcmul_(per_cell(mu), as_cells(y, self.scale), value=-1)
+            force.neg_()
+            self.precondition.set_weights(force=y)
+            return self.operator.minus(mu.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2))
+
+        def update(step: Tensor) -> None:
+            torch.maximum(step.add_(y), torch.minimum(y, _SMALLEST_SHARE * y), out=y)
+            self._rescale_(y, solvable)
+
+        return self._outer(linearise, update, reference, solvable, budget, clock)
+
+    def norm_of_flat(self, flat: Tensor) -> Tensor:
+        """The residual norm of an image that is constant in every cell, (B,)."""
+        self.precondition.set_weights(force=flat)
+        return self._norm(self.precondition(self.operator.apply_to_image(flat, self._residual), self._z))
+
+    def solve_adjoint(self, gradient: Tensor, y: Tensor, solvable: Tensor, budget: Budget) -> tuple[Tensor, Tensor]:
+        """Solve L a + D^T nu = gradient + up(mu) * a, down(y * a) = 0, at the solution y.
+
+        Returns:
+            a (B, 1, H, W) and the remainder gradient + up(mu) * a - L a, whose cell sums are nu.
+        """
+        mu = self.constraint.down(self.operator.apply_to_image(y, self._image)) * self._per_source
+        shift = mu.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
+        shifted = self.operator.minus(shift)
+        self.precondition.set_weights(seen=y)
+        adjoint = torch.zeros_like(y)
+        reference = self._norm(self.precondition(gradient, self._z))
+
+        def linearise() -> DiffusionOperator:
+            self.operator.apply_to_image(adjoint, self._residual).neg_().addcmul_(shift, adjoint).add_(gradient)
+            return shifted
+
+        self._outer(linearise, adjoint.add_, reference, solvable, budget, budget.start())
+        linearise()
+        return adjoint, self._residual
+
+    def _outer(self, linearise, update, reference, solvable, budget: Budget, clock: Clock) -> EquilibriumInfo:
+        """Alternate `linearise` (fills `_residual`, returns the operator) and `update` (takes GMRES' step)."""
+        target = torch.where(solvable, budget.tolerance * reference, torch.inf)
+        best = torch.full_like(reference, torch.inf)
+        failures = torch.zeros_like(reference)
+        iterations = restarts = 0
+        while True:
+            operator = linearise()
+            z = self.precondition(self._residual, self._z)
+            norm = self._norm(z)
+            failures = torch.where(norm < _STALLED * best, 0.0, failures + 1)
+            best = torch.minimum(best, norm)
+            unfinished = (norm > target) & (failures < _PATIENCE)
+            if clock.over() or iterations >= budget.max_iterations or not bool(unfinished.any()):
+                break
+            restarts += 1
+            goal = torch.where(unfinished, torch.maximum(0.7 * target, _FORCING * norm), torch.inf)
+            step, done = self._gmres(operator, z, norm, goal, min(_BASIS, budget.max_iterations - iterations), clock)
+            iterations += done
+            update(torch.where(unfinished.view(-1, 1, 1, 1), step, 0.0))
+        relative = torch.where(solvable, norm / reference.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
+        return EquilibriumInfo(iterations, restarts, relative, bool((norm <= target).all()), clock.seconds())
+
+    def _gmres(
+        self, operator: DiffusionOperator, z: Tensor, norm: Tensor, goal: Tensor, limit: int, clock: Clock
+    ) -> tuple[Tensor, int]:
+        """The correction x that minimises ||sqrt(d) (z - M^-1 A x)|| over the Krylov space, and its dimension.
+
+        The residual's norm is known without x: with H the Hessenberg matrix and gamma its left null vector
+        (gamma_0 = 1), it is norm / ||gamma||, and gamma grows by one element per iteration.
+        """
+        batch, height, width = z.shape[0], z.shape[-2], z.shape[-1]
+        basis = self._work(batch, height * width)
+        hessenberg = z.new_zeros(batch, limit + 1, limit)
+        gamma = z.new_zeros(batch, limit + 1)
+        gamma[:, 0] = 1.0
+        root = self._root
+        tiny = torch.finfo(z.dtype).tiny
+        torch.mul((z * root).flatten(1), (1.0 / norm.clamp_min(tiny)).unsqueeze(1), out=basis[:, 0])
+        interval = check_interval(z)
+        done = 0
+        for j in range(limit):
+            direction = torch.div(basis[:, j].view_as(z), root, out=self._image)
+            operator.apply(direction, self._residual)
+            w = self.precondition(self._residual, self._image).mul_(root).view(batch, -1, 1)
+            seen = basis[:, : j + 1]
+            overlap = seen @ w
+            w.baddbmm_(seen.mT, overlap, alpha=-1)
+            length = dot(w, w).sqrt_()
+            torch.div(w.view(batch, -1), length.clamp_min(tiny).unsqueeze(1), out=basis[:, j + 1])
+            hessenberg[:, : j + 1, j] = overlap.squeeze(2)
+            hessenberg[:, j + 1, j] = length
+            gamma[:, j + 1] = -dot(gamma[:, : j + 1], overlap.squeeze(2)) / length.clamp_min(tiny)
+            done = j + 1
+            if done % interval == 0 and (
+                clock.over() or bool((norm <= goal * gamma[:, : done + 1].norm(dim=1)).all())
+            ):
+                break
+        weights = _least_squares(hessenberg[:, : done + 1, :done], norm)
+        step = (basis[:, :done].mT @ weights.unsqueeze(2)).view_as(z).div_(root)
+        return step, done
+
+    @property
+    def _root(self) -> Tensor:
+        if not hasattr(self, "_root_degree"):
+            self._root_degree = self.precondition.degree.clamp_min(1e-8).sqrt()
+        return self._root_degree
+
+    def _norm(self, z: Tensor) -> Tensor:
+        return dot(z * self.precondition.degree, z).sqrt_()
+
+    def _work(self, batch: int, pixels: int) -> Tensor:
+        if self._basis is None:
+            self._basis = self.operator.degree.new_empty(batch, _BASIS + 1, pixels)
+        return self._basis
+
+    def _make_positive_(self, y: Tensor, solvable: Tensor) -> None:
+        lowest = torch.where(self.source > 0, self.source, torch.inf).amin(dim=(2, 3), keepdim=True)
+        floor = torch.where(self.source > 0, self.source, lowest).mul_(_SMALLEST_SHARE)
+        floor = torch.where(solvable.view(-1, 1, 1, 1), floor, -torch.inf)
+        cells = as_cells(y, self.scale)
+        torch.maximum(cells, per_cell(floor), out=cells)
+        self._rescale_(y, solvable)
+
+    def _rescale_(self, y: Tensor, solvable: Tensor) -> None:
+        """The paper's adjustment, eq. 3."""
+        constrained = self.source > 0
+        ratio = torch.where(constrained, self.source / F.avg_pool2d(y, self.scale), 1.0)
+        as_cells(y, self.scale).mul_(per_cell(ratio))
+
+
+def _least_squares(matrix: Tensor, first: Tensor) -> Tensor:
+    """argmin ||matrix x - first e_1|| per sample; a vanishing ridge keeps exhausted Krylov spaces solvable."""
+    matrix = matrix.to(torch.float64)
+    gram = matrix.mT @ matrix
+    ridge = 1e-14 * gram.diagonal(dim1=1, dim2=2).amax(dim=1).clamp_min(1e-30)
+    gram.diagonal(dim1=1, dim2=2).add_(ridge.unsqueeze(1))
+    right = matrix[:, 0, :] * first.to(torch.float64).unsqueeze(1)
+    return torch.linalg.solve(gram, right).to(first.dtype)
