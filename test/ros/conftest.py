@@ -54,8 +54,9 @@ def start_node(ros_context, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shared(start_node):
-    """The node with default parameters that most tests share; see `node` and `peer`."""
-    process, peer = start_node("shared")
+    """The node that most tests share, with methods that need no weights; see `node` and `peer`."""
+    process, peer = start_node("shared", "-p", "method_single:=bicubic", "-p", "method_guided:=dada_rgb")
+    process.wait_for_log("single depth:", timeout=60)
     peer.wait_connected()
     return process, peer
 

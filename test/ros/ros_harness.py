@@ -63,6 +63,7 @@ class NodeProcess:
         end = time.monotonic() + timeout
         while words not in self.text():
             assert self.process.poll() is None, f"the node ended:\n{self.text()}"
+            assert "cannot configure" not in self.text(), self.text()
             assert time.monotonic() < end, f"no {words!r} within {timeout} s:\n{self.text()}"
             time.sleep(0.05)
 

@@ -1,0 +1,67 @@
+"""The parameter table: defaults, checks, and the automatic choice of methods."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import yaml
+from ros_harness import ROOT
+
+from depth_sr_ros.models import list_models
+from depth_sr_ros.ros import parameters
+from depth_sr_ros.ros.parameters import Settings
+from depth_sr_ros.weights import find_weights
+
+BAD = {
+    "mode": ({"mode": "both"}, "mode must be one of auto, single, guided, got 'both'"),
+    "size": ({"size": "huge"}, "size must be one of paper, lite"),
+    "precision": ({"precision": "int8"}, "precision must be one of"),
+    "tile": ({"tile": 5}, "at least 16"),
+    "unknown method": ({"method_single": "magic"}, "method_single must be one of auto, bicubic"),
+    "guided method in the single slot": ({"method_single": "dada_rgb"}, "method_single must be one of"),
+    "single method in the guided slot": ({"method_guided": "bicubic"}, "method_guided must be one of"),
+    "scale the method has not": ({"method_single": "dsrnet", "scale": 3}, "has no scale 3"),
+    "short extrinsics": ({"extrinsics": (1.0, 2.0)}, "7 numbers"),
+    "zero quaternion": ({"extrinsics": (0.0,) * 7}, "quaternion"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_values_are_refused_with_a_reason(case):
+    values, words = BAD[case]
+    with pytest.raises(ValueError, match=words):
+        Settings(**values).check()
+
+
+def test_defaults_are_good():
+    Settings().check()
+    Settings(extrinsics=(0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)).check()
+
+
+def test_only_the_methods_that_the_mode_uses_are_checked():
+    Settings(mode="single", method_guided="bicubic").check()
+    Settings(mode="guided", method_single="dada_rgb").check()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 5, 8, 16, 32])
+def test_auto_always_finds_a_method_that_can_run(scale):
+    settings = Settings(scale=scale)
+    for method, why in (settings.single_method(), settings.guided_method()):
+        assert method in list_models() and "auto" in why
+        dataclasses.replace(settings, **{"method_guided" if "dada" in method else "method_single": method}).check()
+    expected = "dsrnet" if find_weights("dsrnet", scale, "lite") else "bicubic"
+    assert settings.single_method()[0] == expected
+
+
+def test_an_explicit_method_is_taken_as_it_is():
+    assert Settings(method_single="bicubic").single_method()[0] == "bicubic"
+    assert Settings(method_guided="dada_rgb").guided_method()[0] == "dada_rgb"
+
+
+def test_every_parameter_is_described_and_the_shipped_yaml_holds_the_defaults():
+    names = {field.name for field in dataclasses.fields(Settings)}
+    assert names == set(parameters._DESCRIPTIONS)
+    shipped = yaml.safe_load((ROOT / "config" / "depth_sr.yaml").read_text())["/**"]["ros__parameters"]
+    shipped["extrinsics"] = tuple(shipped["extrinsics"])
+    assert shipped == {field.name: field.default for field in dataclasses.fields(Settings)}
