@@ -1,0 +1,132 @@
+"""Supervised training: it fits, validates in the data's unit, resumes exactly, and stops on NaN."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import NARROW, batch, checkpoint_at, data, same_weights, trainer
+
+from depth_sr_ros.metrics import mad
+from depth_sr_ros.resize import bicubic
+from training.methods import Supervised
+from training.methods.base import NonFiniteLoss
+from training.methods.optimisation import Optimisation
+
+
+def method(**options) -> Supervised:
+    torch.manual_seed(0)
+    return Supervised(**({"scale": 2, "options": NARROW} | options))
+
+
+def test_overfitting_one_patch_drives_the_loss_below_one_per_cent(tmp_path):
+    torch.manual_seed(0)
+    task = Supervised(
+        scale=2, size="lite", optimisation=Optimisation(schedule="cosine", learning_rate=2e-3, gradient_clip=1.0)
+    )
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    truth = torch.where(x + 0.3 * y > 20, 0.2, 0.8)[None, None]
+    patch = {"depth_lr": bicubic(truth, scale=0.5), "depth_hr": truth, "valid": truth > 0, "name": ["edge"]}
+    losses = []
+    task.log = lambda name, value, **_: losses.append(value.item())
+    fit = trainer(tmp_path, max_steps=400, max_epochs=-1, limit_val_batches=0)
+    fit.fit(task, torch.utils.data.DataLoader([patch], batch_size=None))
+    assert losses[-1] < 0.01 * losses[0]
+
+
+def test_validation_mad_is_in_the_data_s_unit_over_whole_scenes(tmp_path):
+    room, task = data(), method()
+    fit = trainer(tmp_path, logger=TensorBoardLogger(tmp_path, name="run"))
+    scores = fit.validate(task, room, verbose=False)[0]
+    scene = next(iter(room.val_dataloader()))
+    scale, offset = scene["range"].item(), scene["offset"].item()
+    with torch.inference_mode():
+        output = task.network(scene["depth_lr"]) * scale + offset
+        enlarged = bicubic(scene["depth_lr"], scale=2) * scale + offset
+    truth = (scene["depth_hr"] * scale + offset).numpy()
+    assert scale > 50  # disparities, not [0, 1]
+    assert np.isclose(scores["val_mad"], mad(output.numpy(), truth), rtol=1e-4)
+    assert np.isclose(scores["val_mad_bicubic"], mad(enlarged.numpy(), truth), rtol=1e-4)
+    shown = EventAccumulator(fit.logger.log_dir, size_guidance={"images": 0})
+    shown.Reload()
+    assert shown.Tags()["images"] == ["val/steps/step1"]
+
+
+@pytest.mark.parametrize("stop", [3, 4, 6])
+def test_resume_is_as_if_never_stopped(tmp_path, stop):
+    """Stopped inside an epoch of four batches, at its end, and in the next one."""
+    once = method()
+    trainer(tmp_path, max_steps=8, max_epochs=None).fit(once, data())
+    first = method()
+    trainer(tmp_path, max_steps=stop, max_epochs=None, **checkpoint_at(tmp_path, stop)).fit(first, data())
+    second = method()
+    trainer(tmp_path, max_steps=8, max_epochs=None).fit(second, data(), ckpt_path=tmp_path / "stopped.ckpt")
+    assert not same_weights(first, once)
+    assert same_weights(second, once)
+
+
+def test_non_finite_loss_stops_and_saves_the_batch(tmp_path):
+    task = method()
+    with torch.no_grad():
+        task.network.head[-1].bias.fill_(torch.inf)
+    with pytest.raises(NonFiniteLoss, match="is saved in"):
+        trainer(tmp_path).fit(task, data())
+    saved = torch.load(next(tmp_path.glob("non_finite_batch*.pt")), weights_only=True)
+    assert saved["depth_hr"].shape == (2, 1, 16, 16) and len(saved["name"]) == 2
+
+
+def test_data_of_another_scale_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"made for x4, the network for x2"):
+        trainer(tmp_path).fit(method(), data(scale=4, patch=32))
+
+
+def test_a_guided_network_says_that_it_needs_colour():
+    task = Supervised(method="dada_rgb", scale=2)
+    without = {k: v for k, v in batch().items() if k not in ("guide", "has_guide")}
+    with pytest.raises(ValueError, match="with_guide=true"):
+        task.guide_of(without)
+
+
+def test_weight_averaging_works_and_is_what_a_checkpoint_holds(tmp_path):
+    task = method(optimisation=Optimisation(learning_rate=1e-2))
+    options = checkpoint_at(tmp_path, 3)
+    options["callbacks"].append(EMAWeightAveraging(decay=0.5))
+    trainer(tmp_path, **options).fit(task, data())
+    saved = torch.load(tmp_path / "stopped.ckpt", weights_only=True)
+    key = "network.head.1.weight"
+    assert not torch.equal(saved["state_dict"][key], saved["current_model_state"][key])
+
+
+def rates(optimisation: Optimisation, steps: int, per_epoch: float = 10.0) -> list[float]:
+    optimiser = optimisation.optimiser([torch.nn.Parameter(torch.zeros(1))])
+    schedule = optimisation.scheduler(optimiser, steps, per_epoch)
+    seen = []
+    for _ in range(steps):
+        seen.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    return seen
+
+
+def test_schedules():
+    step = rates(Optimisation(), 1100)
+    assert step[499] == pytest.approx(1e-3) and step[500] == pytest.approx(1e-4)
+    assert step[1000] == pytest.approx(1e-5)
+    cosine = rates(Optimisation(schedule="cosine", warmup_steps=10), 100)
+    assert cosine[0] == pytest.approx(1e-4) and cosine[50] == pytest.approx(5e-4) and cosine[-1] < 1e-6
+    assert set(rates(Optimisation(schedule="constant"), 20)) == {1e-3}
+    with pytest.raises(ValueError, match="max_steps"):
+        Optimisation(schedule="cosine").scheduler(Optimisation().optimiser([torch.nn.Parameter(torch.zeros(1))]), -1, 1)
+
+
+def test_both_normalisations_train_but_differ():
+    losses = {}
+    for normalise in ("patch", "frame"):
+        task = method(normalise=normalise)
+        low = {**batch(), "depth_lr": batch()["depth_lr"] * 0.1}
+        task.log = lambda *a, **k: None
+        losses[normalise] = task.training_step(low, 0).item()
+    assert losses["patch"] != losses["frame"]
