@@ -46,7 +46,7 @@ def _run_parser() -> argparse.ArgumentParser:
         "--methods",
         type=_names,
         default=["bicubic"],
-        help=f"comma-separated from {', '.join(available_methods())}; NAME:VARIANT takes other weights of NAME",
+        help=f"'all', or comma-separated from {', '.join(available_methods())}; NAME:VARIANT takes other weights",
     )
     parser.add_argument("--scales", type=_integers, default=[4, 8], help="comma-separated, default 4,8")
     parser.add_argument(
@@ -86,6 +86,8 @@ def _tune_parser() -> argparse.ArgumentParser:
 def run_command(arguments: argparse.Namespace, argv: list[str]) -> int:
     """Run, print, and write what was asked for."""
     console = Console()
+    if arguments.methods == ["all"]:
+        arguments.methods = available_methods()
     _check_choices("--lr-kernel", arguments.lr_kernel, LR_KERNELS)
     _check_choices("--metrics", arguments.metrics or [], SCORES)
     _check_choices("--methods", [spec.partition(":")[0] for spec in arguments.methods], available_methods())

@@ -107,14 +107,10 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
 
 def _label(spec: str, options: Options) -> str:
     name, _, variant = spec.partition(":")
-    variant = (
-        Path(variant or options.weights or "").stem
-        if "/" in (variant or options.weights or "")
-        else (variant or options.weights or "")
-    )
-    extras = [variant, options.size or "", "consistent" if options.consistent else ""]
-    extras.append("self-ensemble" if options.self_ensemble else "")
-    extras = [extra for extra in extras if extra]
+    variant = variant or options.weights or ""
+    variant = Path(variant).stem if variant.endswith(".safetensors") else variant
+    flags = {"consistent": options.consistent, "self-ensemble": options.self_ensemble}
+    extras = [extra for extra in (variant, options.size, *(flag for flag, on in flags.items() if on)) if extra]
     return f"{name} ({', '.join(extras)})" if extras else name
 
 

@@ -89,7 +89,7 @@ def tofmark(root: Path, scenes: list[str] | None) -> Scenes:
 
 
 def folder(root: Path, scenes: list[str] | None) -> Scenes:
-    """Your own frames, ``<root>/depth`` (16-bit mm) and registered ``<root>/color``; their depth is the ground truth."""
+    """Your own frames, ``<root>/depth`` (16-bit mm) and registered ``<root>/color``; that depth is the truth."""
     return _scenes([_open("folder", root)], DADA, scenes)
 
 

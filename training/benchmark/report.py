@@ -108,7 +108,9 @@ def _measured_rows(results: list[Result], metric: str) -> list[Row]:
 def _kernel_text(results: list[Result], lr_kernel: str, noise: float) -> str:
     names = {r.kernel for r in results if r.lr_kernel == lr_kernel}
     protocols = " / ".join(sorted({r.protocol for r in results if r.lr_kernel == lr_kernel}))
-    text = f"{protocols}: {' / '.join(sorted(names))}" if lr_kernel == "protocol" else names.pop()
+    text = " / ".join(sorted(names))
+    if lr_kernel == "protocol" and results[0].dataset == "middlebury2005":
+        text = f"{protocols}: {text}"
     return f"{text} + noise {noise:g}" if noise else text
 
 
@@ -167,13 +169,13 @@ def cost_rows(results: list[Result]) -> list[CostRow]:
     ]
 
 
-def column_blocks(table: ScoreTable) -> list[list[Column]]:
-    """The columns in groups of whole scenes, narrow enough to read."""
+def column_blocks(table: ScoreTable, most: int = COLUMNS_PER_TABLE) -> list[list[Column]]:
+    """The columns in groups of whole scenes, at most `most` in a group unless one scene has more."""
     blocks: list[list[Column]] = [[]]
     scenes = list(dict.fromkeys(scene for scene, _ in table.columns))
     for scene in scenes:
         own = [column for column in table.columns if column[0] == scene]
-        if blocks[-1] and len(blocks[-1]) + len(own) > COLUMNS_PER_TABLE:
+        if blocks[-1] and len(blocks[-1]) + len(own) > most:
             blocks.append([])
         blocks[-1] += own
     return blocks
@@ -182,10 +184,10 @@ def column_blocks(table: ScoreTable) -> list[list[Column]]:
 def print_report(tables: list[ScoreTable], costs: list[CostRow], console: Console) -> None:
     """Print the tables; the best measured value of each column is bold."""
     for table in tables:
-        for block in column_blocks(table):
+        for block in column_blocks(table, most=max(4, (console.width - 42) // 8)):
             grid = Table(title=table.title, title_justify="left", padding=(0, 0, 0, 1), box=box.SIMPLE_HEAD)
             for heading in ("method", "source", "LR kernel"):
-                grid.add_column(heading, overflow="fold", min_width=9)
+                grid.add_column(heading, overflow="fold", min_width=12)
             for scene, scale in block:
                 grid.add_column(f"{scene}\nx{scale}", justify="right", overflow="fold", min_width=5)
             measured_before = True

@@ -50,7 +50,7 @@ def test_many_scenes_are_shown_by_their_mean_beside_the_published_ones(tmp_path,
     assert "| method | source | LR kernel | mean x8 |" in page
     assert "| CTKT DSRNet | CTKT, table 2 | bicubic | 2.73 |" in page
     mean = np.mean([r["scores"]["rmse"] for r in results])
-    assert f"| bicubic | measured | DKN: Pillow bicubic | **{mean:.3f}** |" in page
+    assert f"| bicubic | measured | Pillow bicubic | **{mean:.3f}** |" in page
     assert len(list((tmp_path / "out").glob("*.png"))) == 1
 
 
