@@ -1,0 +1,109 @@
+"""DADA: guided anisotropic diffusion whose coefficients a network has learned to see (CVPR 2023)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..diffusion import edge_coefficients
+from .blocks import shrink
+from .dada_rgb import IMAGENET_STD
+from .dsrnet import DSRNet
+from .equilibrium import EquilibriumModel, fill_invalid, upsampled
+from .unet import LiteUNet, ResNet50UNet
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+KAPPA = 0.03
+PRIORS = ("none", "dsrnet")
+FEATURES = {"paper": 64, "lite": 16}
+LEAST_SPREAD = 0.01  # of the mean depth: below it, relief is the sensor's noise and not to be blown up
+
+
+class DADA(EquilibriumModel):
+    """A U-Net gives features to every pixel; depth diffuses freely where they agree, until it is in equilibrium.
+
+    The U-Net sees RGB normalised by ImageNet's statistics and the upsampled depth less its mean, divided by the
+    sample's own standard deviation, so that any unit works. `paper` is the published network (ResNet-50 encoder at
+    twice the image's size, 64 features), `lite` a small one at the image's size with 16 features.
+
+    Beyond the paper, `prior="dsrnet"` lets a single-depth network upsample the depth first: its output is one more
+    channel of the U-Net's input and the start of the diffusion. It is part of the model, and of its weights file.
+
+    NaN and non-positive cells of depth_lr: see `EquilibriumModel`.
+
+    Args:
+        scale: any integer from 1 to 32; with `prior="dsrnet"` one of that network's.
+        size: "paper" or "lite".
+        prior: "none" (the paper) or "dsrnet".
+        prior_options: keyword arguments of `DSRNet`, such as its `size` (default: this model's).
+        train_prior: let gradients reach the prior; by default it stays as it was loaded.
+        depth_unit: divide depth by this, in the unit of depth_lr, and not by each sample's standard deviation:
+            networks trained with one number for a whole data set, such as the authors', need theirs.
+        solver: `tolerance`, `max_iterations`, `adjustment`, `lr_kernel` of `EquilibriumModel`.
+
+    Raises:
+        ValueError: for an option outside its range.
+    """
+
+    name = "dada"
+    sizes = ("paper", "lite")
+
+    def __init__(
+        self,
+        scale: int,
+        size: str = "lite",
+        prior: str = "none",
+        prior_options: dict[str, Any] | None = None,
+        train_prior: bool = False,
+        depth_unit: float | None = None,
+        **solver,
+    ):
+        super().__init__(scale, size, **solver)
+        if prior not in PRIORS:
+            raise ValueError(f"prior must be one of {PRIORS}, got {prior!r}")
+        if prior == "none" and (prior_options or train_prior):
+            raise ValueError("prior_options and train_prior need a prior: set prior='dsrnet'")
+        if depth_unit is not None and not depth_unit > 0:
+            raise ValueError(f"depth_unit must be positive, got {depth_unit}")
+        self.depth_unit = depth_unit
+        self.prior: DSRNet | None = None
+        if prior == "dsrnet":
+            self.prior = DSRNet(scale, **{"size": size, **(prior_options or {})}).requires_grad_(train_prior)
+        network = ResNet50UNet if size == "paper" else LiteUNet
+        self.features = network(4 if self.prior is None else 5, FEATURES[size])
+        if size == "lite":
+            shrink(self.features.head)  # features then start about kappa apart, where eq. 2 is steepest
+        self.log_kappa = nn.Parameter(torch.tensor(math.log(KAPPA)))
+
+    def prepare(
+        self, depth_lr: torch.Tensor, guide: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        filled = fill_invalid(depth_lr)
+        start = depth = upsampled(filled, self.scale)
+        depths = [depth]
+        if self.prior is not None:
+            start = self.prior(filled).to(depth.dtype)
+            depths.append(start)
+        features = self.features(self.network_input(guide, depths))
+        # differences of features and the equilibrium itself need more than autocast's half precision
+        with torch.autocast(depth_lr.device.type, enabled=False):
+            return start.detach(), *edge_coefficients(features.to(depth.dtype), self.log_kappa.exp())
+
+    def network_input(self, guide: torch.Tensor, depths: list[torch.Tensor]) -> torch.Tensor:
+        """What the U-Net sees, (B, 3 + len(depths), H, W): normalised RGB, and depth maps less the first one's mean.
+
+        Args:
+            guide: (B, 3, H, W) RGB in [0, 1].
+            depths: maps (B, 1, H, W) in one unit; the first gives mean and spread.
+        """
+        mean = depths[0].mean(dim=(1, 2, 3), keepdim=True)
+        spread = self.depth_unit
+        if spread is None:
+            spread = depths[0].std(dim=(1, 2, 3), keepdim=True, correction=0)
+            spread = torch.maximum(spread, LEAST_SPREAD * mean.abs())
+            spread = torch.where(spread > 0, spread, 1.0)
+        rgb = (guide - guide.new_tensor(IMAGENET_MEAN)[:, None, None]) / guide.new_tensor(IMAGENET_STD)[:, None, None]
+        return torch.cat([rgb.to(mean.dtype), *((depth - mean) / spread for depth in depths)], dim=1)

@@ -1,0 +1,165 @@
+"""What every model that ends in a diffusion equilibrium shares: its start, its solver options, its units."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from ..diffusion import EquilibriumInfo, SeparableKernel, solve_equilibrium
+from ..resize import bicubic, bicubic_matrix
+from .base import DepthSRModel
+
+ADJUSTMENTS = ("multiplicative", "additive")
+LR_KERNELS = ("block_mean", "bicubic")
+
+
+class EquilibriumModel(DepthSRModel):
+    """Guided anisotropic diffusion held to the LR depth (DADA, CVPR 2023): a subclass says where it starts and flows.
+
+    The equilibrium is found by `depth_sr_ros.diffusion.solve_equilibrium` instead of 8000 loop iterations, in the
+    precision of depth_lr whatever autocast says. NaN cells of depth_lr put no constraint on the output. The result
+    follows any positive scale of the unit. The multiplicative adjustment (the paper's eq. 3) needs positive depth: a
+    sample with a valid cell <= 0, such as a disparity of 0, is adjusted additively instead.
+
+    Args:
+        scale: any integer from 1 to 32.
+        size: one of `sizes`.
+        tolerance: relative residual at which the solver stops.
+        max_iterations: its budget of conjugate-gradient iterations.
+        adjustment: "multiplicative" or "additive".
+        lr_kernel: what the LR depth is of the HR depth: its "block_mean" (a depth camera's pixel, the paper's choice),
+            or its MATLAB "bicubic". The latter is adjusted additively, and NaN cells are filled first, because
+            neighbouring kernels overlap.
+
+    Raises:
+        ValueError: for an option outside its range.
+    """
+
+    scales = tuple(range(1, 33))
+    requires_guide = True
+    accepts_holes = True
+
+    def __init__(
+        self,
+        scale: int,
+        size: str,
+        tolerance: float = 1e-3,
+        max_iterations: int = 200,
+        adjustment: str = "multiplicative",
+        lr_kernel: str = "block_mean",
+    ):
+        super().__init__(scale, size)
+        if not 0 < tolerance < 1:
+            raise ValueError(f"tolerance is a relative residual in (0, 1), got {tolerance}")
+        if max_iterations < 1:
+            raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
+        if adjustment not in ADJUSTMENTS:
+            raise ValueError(f"adjustment must be one of {ADJUSTMENTS}, got {adjustment!r}")
+        if lr_kernel not in LR_KERNELS:
+            raise ValueError(f"lr_kernel must be one of {LR_KERNELS}, got {lr_kernel!r}")
+        self.tolerance = tolerance
+        self.max_iterations = max_iterations
+        self.adjustment = adjustment
+        self.lr_kernel = lr_kernel
+
+    def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> torch.Tensor:
+        start, cv, ch = self.prepare(depth_lr, guide)
+        return self.solve(depth_lr, start, cv, ch)[0]
+
+    def prepare(
+        self, depth_lr: torch.Tensor, guide: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Where diffusion starts, (B, 1, H, W), and its coefficients cv (B, 1, H - 1, W) and ch (B, 1, H, W - 1).
+
+        Shapes of the arguments as in `forward`.
+        """
+        raise NotImplementedError
+
+    def solve(
+        self,
+        depth_lr: torch.Tensor,
+        start: torch.Tensor,
+        cv: torch.Tensor,
+        ch: torch.Tensor,
+        time_budget_s: float | None = None,
+    ) -> tuple[torch.Tensor, EquilibriumInfo]:
+        """The equilibrium that `start` flows to under the constraint of depth_lr.
+
+        Args:
+            depth_lr: (B, 1, h, w), NaN: no constraint.
+            start: (B, 1, H, W), finite: from `prepare`, or the last frame's solution.
+            cv, ch: from `prepare`.
+            time_budget_s: wall time after which the solution so far is returned; None: no limit.
+
+        Returns:
+            (B, 1, H, W) and how the solver ended (the worse half, where a batch needed both adjustments).
+        """
+        with torch.autocast(depth_lr.device.type, enabled=False):
+            if self.lr_kernel == "bicubic":
+                return self._solve(fill_invalid(depth_lr), start, cv, ch, "additive", time_budget_s)
+            positive = ~(depth_lr <= 0).flatten(1).any(dim=1)  # NaN is not <= 0
+            if self.adjustment == "additive" or not bool(positive.any()):
+                return self._solve(depth_lr, start, cv, ch, "additive", time_budget_s)
+            if bool(positive.all()):
+                return self._solve(depth_lr, start, cv, ch, "multiplicative", time_budget_s)
+            result, infos = torch.empty_like(start), []
+            for group, adjustment in ((positive, "multiplicative"), (~positive, "additive")):
+                inputs = (tensor[group] for tensor in (depth_lr, start, cv, ch))
+                result[group], info = self._solve(*inputs, adjustment, time_budget_s)
+                infos.append(info)
+            return result, max(infos, key=lambda info: float(info.relative_residual.max()))
+
+    def _solve(self, depth_lr, start, cv, ch, adjustment, time_budget_s) -> tuple[torch.Tensor, EquilibriumInfo]:
+        kernel = None
+        if self.lr_kernel == "bicubic":
+            sizes = zip(depth_lr.shape[-2:], start.shape[-2:])
+            kernel = SeparableKernel(*(depth_lr.new_tensor(bicubic_matrix(hr, lr)) for lr, hr in sizes))
+        return solve_equilibrium(
+            start,
+            depth_lr,
+            cv,
+            ch,
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+            adjustment=adjustment,
+            constraint=kernel,
+            time_budget_s=time_budget_s,
+            return_info=True,
+        )
+
+
+def upsampled(filled: torch.Tensor, scale: int) -> torch.Tensor:
+    """Bicubic upsampling of hole-free depth, kept within each sample's own range.
+
+    Overshoot beside a large step can reach below 0, where depth ratios mean nothing.
+    """
+    low, high = filled.amin(dim=(1, 2, 3), keepdim=True), filled.amax(dim=(1, 2, 3), keepdim=True)
+    return bicubic(filled, scale=scale).clamp(low, high)
+
+
+def fill_invalid(depth: torch.Tensor) -> torch.Tensor:
+    """Give each NaN pixel the mean of the valid ones in the smallest dyadic block around it that has any.
+
+    A start for diffusion and an input for networks, not an estimate: it needs no sorting, so it is quick on any device.
+
+    Args:
+        depth: (B, 1, h, w), NaN invalid.
+
+    Returns:
+        (B, 1, h, w) finite where a sample has a valid pixel, 0 in a sample that has none.
+    """
+    invalid = torch.isnan(depth)
+    if not bool(invalid.any()):
+        return depth
+    return _fill(torch.where(invalid, 0.0, depth), (~invalid).to(depth.dtype))
+
+
+def _fill(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    known = count > 0
+    mean = total / torch.where(known, count, 1.0)
+    if bool(known.all()) or max(total.shape[-2:]) == 1:
+        return mean
+    sums = (F.avg_pool2d(x, 2, ceil_mode=True, divisor_override=1) for x in (total, count))
+    coarse = _fill(*sums)
+    coarse = coarse.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., : total.shape[-2], : total.shape[-1]]
+    return torch.where(known, mean, coarse)

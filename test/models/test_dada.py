@@ -1,0 +1,275 @@
+"""DADA: the shared tests, its feature extractors, its prior, and what it does with holes and odd values."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from base_model_tester import BaseModelTester
+
+from depth_sr_ros.models import create_model
+from depth_sr_ros.models.dada import DADA
+from depth_sr_ros.models.dsrnet import DSRNet
+from depth_sr_ros.models.equilibrium import fill_invalid, upsampled
+from depth_sr_ros.models.unet import LiteUNet, ResNet50UNet, pad_to_multiple
+from depth_sr_ros.resize import bicubic, block_mean
+
+SMALL_PRIOR = {"size": "lite", "width": 4, "width_lr": 4, "units": 2}
+
+
+class EquilibriumTester(BaseModelTester):
+    scales = (2, 4, 8, 16)
+    smallest = (6, 8)
+
+    def test_export(self):
+        pytest.skip("the solver's iterations depend on the data; the feature extractor's export is tested below")
+
+
+class TestDADA(EquilibriumTester):
+    name = "dada"
+
+
+class TestDADAWithPrior(EquilibriumTester):
+    name = "dada"
+    scales = (2, 4)
+    options = {"prior": "dsrnet", "prior_options": SMALL_PRIOR, "train_prior": True}  # noqa: RUF012
+
+
+class TestDadaRGB(EquilibriumTester):
+    name = "dada_rgb"
+
+    def test_any_integer_scale_up_to_32(self):
+        for scale in (1, 3, 5, 32):
+            depth, guide = self.inputs(scale, (3, 3))
+            assert create_model("dada_rgb", scale)(depth, guide).shape == (1, 1, 3 * scale, 3 * scale)
+
+
+def scene(scale: int = 8, height: int = 48, width: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A step in depth where the guide has one, off the LR grid: depth_lr, guide, truth."""
+    truth = torch.full((1, 1, height, width), 2.0)
+    truth[..., width // 2 + 3 :] = 1.0
+    guide = torch.where(truth > 1.5, 0.2, 0.8).repeat(1, 3, 1, 1)
+    return block_mean(truth, scale), guide, truth
+
+
+def lite(scale: int = 8, **options) -> DADA:
+    torch.manual_seed(0)
+    return create_model("dada", scale, "lite", **options).eval()
+
+
+@pytest.mark.parametrize("adjustment", ["multiplicative", "additive"])
+def test_output_averages_to_the_input_and_ignores_holes(adjustment):
+    depth, guide, _ = scene()
+    depth[0, 0, 2, 3] = float("nan")
+    with torch.inference_mode():
+        output = lite(adjustment=adjustment)(depth, guide)
+    assert torch.isfinite(output).all() and output.min() > 0.5 and output.max() < 2.5
+    valid = torch.isfinite(depth)
+    torch.testing.assert_close(block_mean(output, 8)[valid], depth[valid], rtol=1e-5, atol=1e-6)
+
+
+def test_bicubic_lr_is_honoured_by_its_own_kernel():
+    _, guide, truth = scene()
+    depth = bicubic(truth, scale=1 / 8)
+    assert depth.max() > 2.0  # bicubic overshoots: no block mean of the truth
+    with torch.inference_mode():
+        output = lite(lr_kernel="bicubic")(depth, guide)
+        blocks = lite()(depth, guide)
+        depth[0, 0, 2, 3] = float("nan")
+        assert torch.isfinite(lite(lr_kernel="bicubic")(depth, guide)).all()
+    held = depth.isfinite()
+    torch.testing.assert_close(bicubic(output, scale=1 / 8)[held], depth[held], rtol=1e-4, atol=1e-4)
+    assert (bicubic(blocks, scale=1 / 8)[held] - depth[held]).abs().max() > 1e-3
+
+
+def test_a_sample_with_zeros_is_adjusted_additively_and_others_are_not():
+    depth, guide, _ = scene()
+    zeros = depth - depth.min()  # a disparity of 0 is a value, not a hole
+    with torch.inference_mode():
+        both = lite()(torch.cat([depth, zeros]), guide.repeat(2, 1, 1, 1))
+        alone = lite()(depth, guide)
+        additive = lite(adjustment="additive")(zeros, guide)
+    torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(both[1:], additive, rtol=1e-4, atol=1e-4)
+    assert (alone - lite(adjustment="additive")(depth, guide)).abs().max() > 1e-5
+    torch.testing.assert_close(block_mean(both[1:], 8), zeros, rtol=1e-5, atol=1e-5)
+
+
+def test_samples_without_any_valid_cell_and_constant_ones_stay_finite():
+    depth, guide, _ = scene()
+    batch = torch.cat([torch.full_like(depth, float("nan")), torch.ones_like(depth), torch.zeros_like(depth)])
+    with torch.inference_mode():
+        output = lite()(batch, guide.repeat(3, 1, 1, 1))
+    assert torch.isfinite(output).all()
+    torch.testing.assert_close(output[1], torch.ones_like(output[1]), rtol=1e-4, atol=1e-4)
+
+
+def test_solver_options_reach_the_solver():
+    depth, guide, _ = scene()
+    with torch.inference_mode():
+        for model in (lite(tolerance=1e-5, max_iterations=500), lite(max_iterations=1)):
+            output, info = model.solve(depth, *model.prepare(depth, guide))
+            assert info.converged == (model.max_iterations > 1) and info.iterations <= model.max_iterations
+            assert float(info.relative_residual.max()) < 1e-5 or not info.converged
+        model = lite(tolerance=1e-4)
+        start, cv, ch = model.prepare(depth, guide)
+        output, cold = model.solve(depth, start, cv, ch)
+        _, warm = model.solve(depth, output, cv, ch)
+        _, hurried = model.solve(depth, start, cv, ch, time_budget_s=0.0)
+    assert warm.iterations < cold.iterations
+    assert hurried.iterations == 0 and not hurried.converged
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"prior": "denet"}, "prior must be one of"),
+        ({"train_prior": True}, "need a prior"),
+        ({"prior_options": {"width": 4}}, "need a prior"),
+        ({"depth_unit": 0.0}, "depth_unit"),
+        ({"tolerance": 0.0}, "tolerance"),
+        ({"max_iterations": 0}, "max_iterations"),
+        ({"adjustment": "subtractive"}, "adjustment"),
+        ({"lr_kernel": "nearest"}, "lr_kernel"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        create_model("dada", 8, "lite", **options)
+
+
+def test_prior_needs_a_scale_of_the_prior():
+    with pytest.raises(ValueError, match="dsrnet has scales"):
+        create_model("dada", 3, "lite", prior="dsrnet")
+
+
+def test_prior_is_frozen_saved_with_the_model_and_seen_by_the_features():
+    depth, guide, _ = scene()
+    model = lite(prior="dsrnet", prior_options=SMALL_PRIOR)
+    assert not any(p.requires_grad for p in model.prior.parameters())
+    assert any(key.startswith("prior.") for key in model.state_dict())
+    start, cv, _ = model.prepare(depth, guide)
+    torch.testing.assert_close(start, model.prior(depth))
+    (cv.sum()).backward()
+    assert all(p.grad is None for p in model.prior.parameters()) and model.log_kappa.grad.abs() > 0
+    with torch.no_grad():
+        model.prior.head[-1].bias += 1.0
+        model.prior.head[-1].weight *= 3.0
+        assert not torch.equal(model.prepare(depth, guide)[1], cv)
+
+
+def test_network_input_is_normalised_rgb_and_depth_without_its_unit():
+    depth, guide, _ = scene()
+    model = lite()
+    up = bicubic(depth, scale=8)
+    seen = model.network_input(guide, [up, up + 1.0])
+    assert seen.shape == (1, 5, 48, 64)
+    torch.testing.assert_close(seen[0, 1], (guide[0, 1] - 0.456) / 0.224)
+    torch.testing.assert_close(seen[0, 3].mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[0, 3].std(correction=0), torch.tensor(1.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen[0, 4] - seen[0, 3], torch.full((48, 64), 1.0 / float(up.std())), rtol=1e-3, atol=0)
+    fixed = lite(depth_unit=1.1227).network_input(guide, [up])
+    torch.testing.assert_close(fixed[0, 3], (up - up.mean())[0, 0] / 1.1227)
+    flat = model.network_input(guide, [torch.full_like(up, 2.0) + 1e-4 * torch.randn_like(up)])
+    assert flat[0, 3].abs().max() < 0.1  # a wall's noise is not blown up to unit deviation
+
+
+def test_prepare_starts_within_the_input_s_range():
+    depth = torch.full((1, 1, 6, 8), 0.3)
+    depth[..., 4:] = 10.0  # bicubic undershoots this step to below 0
+    assert bicubic(depth, scale=8).min() < 0
+    start, cv, ch = lite().prepare(depth, torch.rand(1, 3, 48, 64))
+    assert start.min() >= 0.3 and start.max() <= 10.0 and not start.requires_grad
+    assert cv.shape == (1, 1, 47, 64) and ch.shape == (1, 1, 48, 63)
+    assert min(cv.min(), ch.min()) > 0 and max(cv.max(), ch.max()) <= 1
+
+
+def test_fill_invalid_takes_the_mean_of_the_nearest_block():
+    nan = float("nan")
+    depth = torch.tensor([[1.0, nan, 5.0], [3.0, nan, nan], [nan, nan, nan]])[None, None]
+    filled = fill_invalid(depth)[0, 0]
+    assert filled[0, 0] == 1 and filled[1, 0] == 3 and filled[0, 2] == 5
+    assert filled[0, 1] == filled[1, 1] == 2  # the 2x2 block it is in
+    assert filled[1, 2] == 5  # its block, cut by the border, holds the 5 alone
+    assert filled[2, 0] == filled[2, 2] == 3  # nothing in its block: the mean of all
+    whole = torch.rand(2, 1, 3, 5)
+    assert fill_invalid(whole) is whole
+    assert torch.equal(fill_invalid(torch.full((1, 1, 2, 3), nan)), torch.zeros(1, 1, 2, 3))
+    assert upsampled(filled[None, None], 4).max() <= 5
+
+
+def test_learned_kappa_and_sizes():
+    paper, small = create_model("dada", 4, "paper"), lite(4)
+    assert math.isclose(math.exp(paper.log_kappa.item()), 0.03, rel_tol=1e-6)
+    count = {m.size: sum(p.numel() for p in m.parameters()) for m in (paper, small)}
+    assert count["paper"] == 32_533_377 and count["lite"] < 1_000_000
+    depth, guide, _ = scene(4, 32, 32)
+    with torch.inference_mode():
+        assert paper.eval().features(paper.network_input(guide, [bicubic(depth, scale=4)])).shape == (1, 64, 32, 32)
+        assert small.features(small.network_input(guide, [bicubic(depth, scale=4)])).shape == (1, 16, 32, 32)
+
+
+@pytest.mark.parametrize("network", [LiteUNet(4), ResNet50UNet(4, 64)], ids=["lite", "paper"])
+def test_feature_extractors_take_any_size_and_export(network):
+    network.eval()
+    image = torch.randn(1, 4, 35, 50)
+    with torch.no_grad():
+        expected = network(image)
+        assert expected.shape[-2:] == (35, 50)
+        program = torch.export.export(network, (image,))
+        torch.testing.assert_close(program.module()(image), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_paper_head_is_convolution_then_average_pooling():
+    network = ResNet50UNet(4, 8).eval()
+    x = torch.randn(2, 16, 12, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network._head_and_pool(x), F.avg_pool2d(network.segmentation_head(x), 2), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_padding_repeats_the_border():
+    image = torch.arange(6.0).reshape(1, 1, 2, 3)
+    padded = pad_to_multiple(image, 4)
+    assert padded.shape == (1, 1, 4, 4)
+    assert torch.equal(padded[0, 0, :, 3], torch.tensor([2.0, 5.0, 5.0, 5.0]))
+    assert pad_to_multiple(image.expand(1, 1, 2, 3), 1).shape == (1, 1, 2, 3)
+
+
+def test_encoder_starts_from_an_rgb_classifier_named_as_in_torchvision():
+    network = ResNet50UNet(5, 8)
+    state = {k: torch.randn_like(v) if v.is_floating_point() else v for k, v in network.encoder.state_dict().items()}
+    rgb = torch.randn(64, 3, 7, 7)
+    state |= {"conv1.weight": rgb, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
+    network.load_encoder(state)
+    first = network.encoder.conv1.weight
+    torch.testing.assert_close(first[:, 3], rgb[:, 0] * 0.6)
+    torch.testing.assert_close(first[:, 2], rgb[:, 2] * 0.6)
+    assert torch.equal(network.encoder.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
+    with pytest.raises(ValueError, match="not a ResNet-50"):
+        network.load_encoder({k: v for k, v in state.items() if not k.startswith("layer4")})
+    with pytest.raises(ValueError, match="other shapes"):
+        network.load_encoder(state | {"conv1.weight": torch.zeros(64, 3, 3, 3)})
+
+
+def test_training_moves_the_edge_to_where_it_is():
+    """A few steps of gradient through the equilibrium must lower the loss on one scene."""
+    depth, guide, truth = scene()
+    model = lite(max_iterations=40).train()
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    losses = []
+    for _ in range(12):
+        loss = (model(depth, guide) - truth).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_prior_options_default_to_the_model_s_size():
+    model = DADA(4, "lite", prior="dsrnet")
+    assert isinstance(model.prior, DSRNet) and model.prior.size == "lite"
