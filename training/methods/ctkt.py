@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from depth_sr_ros.models.denet import DENet
@@ -83,6 +84,11 @@ class CTKT(DepthSRMethod):
         self.exchange, self.normalise = exchange, normalise
         self.rounds = Rounds(round_steps)
         self.automatic_optimization = False
+
+    def setup(self, stage: str) -> None:
+        if isinstance(self.trainer.strategy, DDPStrategy):
+            # the teacher takes no part in the backward pass; plain DDP would wait for its gradients
+            self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
     # Algorithm 1
 
@@ -213,7 +219,7 @@ class CTKT(DepthSRMethod):
         self.log_dict({f"train_{name}": value.detach() for name, value in losses.items()})
         self.log("train_loss", sum(losses.values()).detach(), prog_bar=True)
         self.log_dict({"e_dsr": self.rounds.error_dsr, "e_de": self.rounds.error_de})
-        self.log("dsr_is_student", float(step2 and "dsr" in self.students()), prog_bar=step2)
+        self.log("dsr_is_student", float(step2 and "dsr" in self.students()), prog_bar=True)
         self.log("de_is_student", float(step2 and "de" in self.students()))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

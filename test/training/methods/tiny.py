@@ -61,7 +61,7 @@ def trainer(tmp_path, **options) -> L.Trainer:
 
 
 def checkpoint_at(folder, step: int) -> dict:
-    """Trainer options that write `folder`/stopped.ckpt right after training step `step`, as a run that is killed has."""
+    """Trainer options that write `folder`/stopped.ckpt after training step `step`: what a killed run leaves."""
     saving = ModelCheckpoint(folder, "stopped", every_n_train_steps=step, save_top_k=1, enable_version_counter=False)
     return {"enable_checkpointing": True, "callbacks": [saving]}
 
