@@ -1,4 +1,4 @@
-"""The command `depth-sr`: upsample one depth map, replay a recording, benchmark, list the networks, run the demo.
+"""The command `depth-sr`: upsample one depth map, replay a recording, benchmark, list or import networks, demo.
 
 Exit codes: 0 done, 1 the work failed (no node, a node that died), 2 bad input.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from depth_sr_ros import import_weights
 
 # Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
 
@@ -19,6 +22,8 @@ from pathlib import Path
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    # Spinning OpenMP threads make a busy machine crawl (see replay/node_process); read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = build_parser(with_bench=argv[:1] == ["bench"])
     args = parser.parse_args(argv)
     try:
@@ -43,6 +48,7 @@ def build_parser(with_bench: bool = False) -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_demo(commands)
     _add_models(commands)
+    _add_import_weights(commands)
     bench = commands.add_parser("bench", help="measure speed and accuracy on this machine", add_help=with_bench)
     if with_bench:
         from depth_sr_ros import bench as benchmark
@@ -110,6 +116,12 @@ def _add_models(commands) -> None:
     p = commands.add_parser("models", help="list the networks, their sizes, scales and bundled weights")
     _add_json(p)
     p.set_defaults(run=_models)
+
+
+def _add_import_weights(commands) -> None:
+    p = commands.add_parser("import-weights", help="convert a checkpoint that a paper's authors published")
+    import_weights.add_arguments(p)
+    p.set_defaults(run=import_weights.main)
 
 
 def _upsample(args: argparse.Namespace) -> None:

@@ -7,55 +7,83 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
+from collections.abc import Iterable
 from dataclasses import replace as with_changes
 from pathlib import Path
 
 from depth_sr_ros.replay.evaluate import Progress, Replay, evaluate
-from depth_sr_ros.replay.methods import MethodChoice
+from depth_sr_ros.replay.methods import MethodChoice, default_network
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import open_bag
 from depth_sr_ros.replay.report import ordered, write_metrics
 from depth_sr_ros.replay.writing import BagWriter
 from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
+from depth_sr_ros.upsampler import DepthUpsampler
 
 SEED = 11
-RATE_HZ = 10
 DURATION_S = 2.0
-SIZE = (640, 480)
+SIZE = (320, 240)
 """Width and height of the demo's RGB and ground truth, pixels."""
+
+RATES_HZ = (15, 10, 5, 3, 2)
+"""Frame rates of the synthetic camera; `sustainable_rate` picks the one that suits the machine."""
 
 START_NS = 1_700_000_000_000_000_000
 
 
 def make_demo_bag(
-    path: str | Path, scale: int = 4, seed: int = SEED, progress: Progress = lambda what, done, total: None
+    path: str | Path,
+    scale: int = 4,
+    seed: int = SEED,
+    rate_hz: float = 5,
+    progress: Progress = lambda what, done, total: None,
 ) -> Path:
     """Write two seconds of a synthetic room with moving camera: noisy depth, RGB, camera_infos and exact depth.
 
     Args:
         path: folder to create (rosbag2, MCAP).
-        scale: the depth is `scale` times smaller than the RGB of 640x480, which it must divide.
+        scale: the depth is `scale` times smaller than the RGB, whose `SIZE` it must divide.
         seed: of the scene and the noise.
+        rate_hz: frames per second.
         progress: see `evaluate.Progress`.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: `scale` does not divide 640 and 480.
+        ValueError: `scale` does not divide `SIZE`.
     """
-    if scale < 1 or SIZE[0] % scale or SIZE[1] % scale:
-        raise ValueError(f"the demo's pictures are {SIZE[0]}x{SIZE[1]}: scale must divide both, got {scale}")
+    _check_scale(scale)
     scene, camera, sensor = random_scene(seed), default_camera(*SIZE), DepthCamera(scale)
-    frames = round(RATE_HZ * DURATION_S)
+    frames = round(rate_hz * DURATION_S)
     with BagWriter(path) as bag:
         for index in range(frames):
-            frame = scene.render(camera, index / RATE_HZ)
+            frame = scene.render(camera, index / rate_hz)
             depth_lr = sensor.observe_frame(frame, seed)
-            stamp = START_NS + index * 1_000_000_000 // RATE_HZ
+            stamp = START_NS + round(index * 1e9 / rate_hz)
             bag.write_frame(stamp, depth_lr, camera.scaled(1 / scale), frame.rgb, camera, frame.depth)
             progress("rendering the demo's scene", index + 1, frames)
     return Path(path)
+
+
+def sustainable_rate(networks: Iterable[str], scale: int) -> float:
+    """The highest of `RATES_HZ` whose period is at least 2.5 times what the slowest network takes for a frame here.
+
+    The demo shows a camera that this machine can follow; how fast each network is, `depth-sr bench` tells.
+    """
+    camera = default_camera(*SIZE)
+    seconds = 0.0
+    frame = random_scene(SEED).render(camera)
+    depth_lr, rgb = DepthCamera(scale).observe_frame(frame, SEED), frame.rgb
+    for network in networks:
+        upsampler = DepthUpsampler(network, scale=scale)
+        for attempt in range(3):
+            start = time.perf_counter()
+            upsampler.upsample(depth_lr, rgb if upsampler.requires_guide else None)
+            if attempt:  # the first one also fills caches
+                seconds = max(seconds, time.perf_counter() - start)
+    return next((rate for rate in RATES_HZ if 2.5 * seconds * rate <= 1), RATES_HZ[-1])
 
 
 def run_demo(
@@ -85,15 +113,27 @@ def run_demo(
     settings = Replay(method=method, scale=scale, live=True)
     with tempfile.TemporaryDirectory(prefix="depth_sr_demo_") as folder:
         synthetic = not bag
+        also_single = synthetic and choice.mode != "single"
         if synthetic:
-            bag = make_demo_bag(Path(folder) / "demo_bag", scale, progress=progress)
+            _check_scale(scale)
             if choice.mode == "auto":
-                settings = with_changes(settings, method="guided")
+                choice, settings = MethodChoice("guided"), with_changes(settings, method="guided")
+            networks = {choice.network or default_network(choice.mode == "guided", scale)}
+            networks |= {default_network(False, scale)} if also_single else set()
+            progress("measuring this machine", 0, 1)
+            rate = sustainable_rate(networks, scale)
+            progress("measuring this machine", 1, 1)
+            bag = make_demo_bag(Path(folder) / "demo_bag", scale, rate_hz=rate, progress=progress)
         metrics = _run(bag, out, settings, "panel.png", progress)
-        if synthetic and choice.mode != "single":
+        if also_single:
             metrics["single"] = _run(bag, out, with_changes(settings, method="single"), "panel_single.png", progress)
     write_metrics(metrics, out / "metrics.json")
     return ordered(metrics)
+
+
+def _check_scale(scale: int) -> None:
+    if scale < 1 or SIZE[0] % scale or SIZE[1] % scale:
+        raise ValueError(f"the demo's pictures are {SIZE[0]}x{SIZE[1]}: scale must divide both, got {scale}")
 
 
 def _run(bag: str | Path, out: Path, settings: Replay, picture: str, progress: Progress) -> dict:

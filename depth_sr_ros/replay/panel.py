@@ -113,7 +113,7 @@ def _draw_errors(figure: Figure, axes, example: Example, method: str) -> None:
     bar = axes[4].inset_axes([0.0, 0.08, 0.05, 0.84])
     figure.colorbar(drawn, cax=bar, label="millimetres (blue: not compared)", extend="max")
     axes[1].set_axis_on()
-    bins = np.geomspace(0.1, max(1000 * np.nanmax(errors[0]), 1), 200) if shared.any() else np.array([0.1, 1])
+    bins = np.geomspace(0.5, max(1000 * np.nanmax(errors[0]), 1), 200) if shared.any() else np.array([0.5, 1])
     for error, title, colour in zip(errors, ("bicubic", method), ("tab:orange", "tab:blue")):
         values = np.sort(1000 * error[shared])
         share = 100 * (1 - np.searchsorted(values, bins) / max(values.size, 1))
