@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             scale=model.scale,
             size=model.size,
             variant=given.variant,
-            options=checkpoint["hyper_parameters"]["options"],
+            options=checkpoint["network"]["options"],
             data=given.data,
             lr_kernel=given.lr_kernel,
             steps=checkpoint["global_step"],
@@ -71,10 +71,9 @@ def read_checkpoint(path: Path) -> tuple[DepthSRModel, dict[str, Any]]:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise WeightsError(f"{path} cannot be read as a checkpoint without running code from it: {error}") from None
     try:
-        network = dict(checkpoint["hyper_parameters"])
+        network = checkpoint["network"]
         state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
-        options = network.pop("options")
-        model = create_model(network["method"], network["scale"], network["size"], **options)
+        model = create_model(network["method"], network["scale"], network["size"], **network["options"])
     except (KeyError, TypeError, AttributeError):
         raise WeightsError(f"{path} is no checkpoint of `python -m training fit`") from None
     try:

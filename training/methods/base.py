@@ -47,8 +47,11 @@ class DepthSRMethod(L.LightningModule):
         # NHWC kernels are 1.1 to 4 times faster here, on CPU and GPU alike
         self.network.to(memory_format=torch.channels_last)
         self.optimisation = optimisation or Optimisation()
-        # what export needs to build the network again
-        self.save_hyperparameters({"method": method, "scale": scale, "size": size, "options": options or {}})
+        self.description = {"method": method, "scale": scale, "size": size, "options": options or {}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what `export` needs to build the network again."""
+        checkpoint["network"] = self.description
 
     def forward(self, depth_lr: torch.Tensor, guide: torch.Tensor | None = None) -> torch.Tensor:
         """(B, 1, h, w) and an optional guide (B, 3, H, W) -> (B, 1, H, W), by the network alone."""

@@ -223,6 +223,7 @@ class CTKT(DepthSRMethod):
         self.log("de_is_student", float(step2 and "de" in self.students()))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
         checkpoint["rounds"] = self.rounds.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

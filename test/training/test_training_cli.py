@@ -1,0 +1,163 @@
+"""`python -m training`: configs, early errors, a run with checkpoints, resume, export."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from depth_sr_ros.weights import WeightsError, load_model, read_card
+from training.cli import CONFIGS, load_config, merge, run
+from training.export import main as export
+from training.export import read_checkpoint
+
+SCALES = (2, 4, 8, 16)
+FORMS = ("ctkt_x{}", "ctkt_lite_x{}", "ctkt_lite_x{}_robust", "dsrnet_lite_x{}", "dsrnet_lite_x{}_robust")
+NAMES = [form.format(scale) for scale in SCALES for form in FORMS]
+REPOSITORY = Path(__file__).parents[2]
+
+TINY = """
+base: trainer.yaml
+trainer:
+  accelerator: cpu
+  max_epochs: 1
+  enable_progress_bar: false
+  enable_model_summary: false
+  logger: {init_args: {save_dir: %s, name: tiny}}
+model:
+  class_path: CTKT
+  init_args: {size: lite, step1_epochs: 0, options: {width: 4, width_lr: 4, units: 2}}
+data:
+  scale: 2
+  patch: 16
+  batch_size: 2
+  patches_per_epoch: 8
+  sources: [{class_path: SyntheticScenes, init_args: {count: 2, width: 96, height: 64}}]
+  validation_sources: [{class_path: SyntheticScenes, init_args: {count: 1, seed: 9, width: 96, height: 64}}]
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY % tmp_path)
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_shipped_config_is_complete(name):
+    config = load_config((CONFIGS / f"{name}.yaml").read_text())
+    scale = int(name.split("_x")[1].split("_")[0])
+    arguments = config["model"]["init_args"]
+    assert config["data"]["scale"] == scale and config["data"]["patch"] >= 16 * scale
+    assert config["trainer"]["logger"]["init_args"]["name"] == name
+    assert arguments["size"] == ("lite" if "lite" in name else "paper")
+    kernels = config["data"].get("degradation", {}).get("kernels", [])
+    assert (len(kernels) > 1) == ("robust" in name)
+    if name.startswith("ctkt"):
+        assert config["data"].get("with_guide", True)
+    if name == f"ctkt_x{scale}":
+        paper = {"step1_epochs": 100, "gamma": 0.5, "lambda_ssim": 0.2, "rho1": 0.1, "rho2": 0.1}
+        assert paper.items() <= arguments.items() and "exchange" not in arguments
+
+
+def test_configs_merge_by_key_and_another_class_starts_afresh():
+    low = {"a": {"x": 1, "y": 2}, "list": [1, 2], "model": {"class_path": "A", "init_args": {"p": 1}}}
+    high = {"a": {"y": 3}, "list": [3], "model": {"class_path": "B", "init_args": {"q": 2}}}
+    assert merge(low, high) == {"a": {"x": 1, "y": 3}, "list": [3], "model": high["model"]}
+    assert merge(low, {"model": {"init_args": {"q": 2}}})["model"]["init_args"] == {"p": 1, "q": 2}
+    with pytest.raises(ValueError, match=r"nowhere.yaml"):
+        load_config("base: nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scale": 3}, "got 3"),
+        ({"patch": 8}, "less than a network needs"),
+        ({"sources": [{"class_path": "Middlebury2006", "init_args": {"root": "/nowhere"}}]}, "no data at '/nowhere'"),
+    ],
+)
+def test_mistakes_are_named_before_anything_runs(tmp_path, capsys, change, message):
+    config = yaml.safe_load(TINY % tmp_path)
+    config["data"] |= change
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(config))
+    try:
+        assert run(["fit", "--config", str(path)]) == 1
+    except SystemExit as stop:  # jsonargparse reports what it finds while it builds the data room
+        assert stop.code
+    assert message in capsys.readouterr().err
+
+
+def test_fit_resume_validate_and_export(tiny, tmp_path, capsys):
+    assert run(["fit", "--config", str(tiny)]) == 0
+    folder = tmp_path / "tiny" / "version_0" / "checkpoints"
+    best = next(folder.glob("best-*.ckpt"))
+    assert (folder / "last.ckpt").is_file()
+    resume = ["--ckpt_path", str(folder / "last.ckpt"), "--trainer.max_epochs", "2"]
+    assert run(["fit", "--config", str(tiny), *resume]) == 0
+    longer = torch.load(tmp_path / "tiny/version_1/checkpoints/last.ckpt", weights_only=True)
+    assert longer["global_step"] == 8 and longer["rounds"]["error_de"] > 0
+    capsys.readouterr()
+    assert run(["validate", "--config", str(tiny), "--ckpt_path", str(best)]) == 0
+    assert "val_mad" in capsys.readouterr().out
+
+    out = tmp_path / "weights.safetensors"
+    words = ["--data", "synthetic", "--lr-kernel", "MATLAB bicubic", "--score", "synthetic/mad=0.5", "--json"]
+    assert export([str(best), "-o", str(out), *words]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 4
+    card = read_card(out)
+    assert (card.method, card.scale, card.size) == ("dsrnet", 2, "lite")
+    assert card.scores["synthetic/mad"] == 0.5 and card.scores["validation"] > 0
+    model, _ = load_model("dsrnet", 2, "lite", out)
+    trained, _ = read_checkpoint(best)
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), trained.state_dict().values()))
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+def test_export_refuses_what_is_no_checkpoint(tmp_path, capsys):
+    broken, foreign, evil = (tmp_path / f"{n}.ckpt" for n in ("broken", "foreign", "evil"))
+    broken.write_bytes(b"PK\x03\x04 truncated")
+    torch.save({"state_dict": {}}, foreign)
+    torch.save({"state_dict": Evil()}, evil)
+    for path, message in (
+        (broken, "cannot be read"),
+        (evil, "without running code"),
+        (foreign, "is no checkpoint of"),
+        (tmp_path / "absent.ckpt", "no checkpoint at"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            read_checkpoint(path)
+    words = ["-o", str(tmp_path / "w.safetensors"), "--data", "d", "--lr-kernel", "k"]
+    assert export([str(broken), *words]) == 2
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_two_processes_train_as_one(tmp_path):
+    """CTKT with a fixed teacher over gloo: the same weights, errors and roles on both, the teacher unmoved."""
+    script = Path(__file__).parent / "methods" / "two_processes.py"
+    environment = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1)]
+    assert ranks[0]["weights"] == ranks[1]["weights"]
+    assert ranks[0]["rounds"] == ranks[1]["rounds"]
+    assert ranks[0]["names"] != ranks[1]["names"], "both processes saw the same patches"
+    assert ranks[0]["teacher_moved"] is False and ranks[0]["student_moved"] is True
