@@ -12,6 +12,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -454,6 +455,10 @@ def main(args: list[str] | None = None) -> int:
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"depth_sr: {error}", file=sys.stderr)
         return 1
+    except RCLError:
+        if rclpy.ok():
+            raise
+        # SIGTERM ends the context while a callback may be using it
     finally:
         # `ros2 launch` and the terminal both send SIGINT: the second must not break the tidying up
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,7 +3,8 @@
 Frames go in as they arrive; one worker takes them out. Three rules decide:
 
 * **Newest frame wins.** Of the frames that became ready while the worker was busy, only the newest is kept; the others
-  are counted as dropped. An idle worker gets every frame, in order.
+  are counted as dropped. A worker that needs less than half a frame period gets every frame, in order: after a hiccup
+  it catches up with up to `CATCH_UP` frames.
 * **RGB is waited for, briefly.** A depth frame is ready at once when the RGB image nearest to it in time (within
   `slop`) is here, or when none can come any more. Otherwise it waits at most `slop` plus the lateness of RGB seen
   lately (never more than `max_lateness`). Nothing is waited for while RGB is silent or unusable.
@@ -14,7 +15,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 from typing import Any
+
+CATCH_UP = 3
 
 
 @dataclass
@@ -96,7 +101,10 @@ class Pairer:
         self._rgb_period: float | None = None
         self._lateness: deque[float] = deque(maxlen=30)
         self._recent_depth: deque[tuple[float, float]] = deque(maxlen=30)
+        self._infos_missed = 0
         self._busy = False
+        self._taken_at = 0.0
+        self._work_times: deque[float] = deque(maxlen=15)
 
     def clear(self) -> None:
         """Forget every buffered message; counters stay."""
@@ -120,7 +128,7 @@ class Pairer:
         frame = Frame(stamp, depth, arrival=now)
         if self.use_rgb and self._nearest_rgb(stamp) is not None:
             self._lateness.append(0.0)
-        frame.deadline = now + max(self._rgb_wait(now), self.info_wait if self.info_expected else 0.0)
+        frame.deadline = now + max(self._rgb_wait(now), 0.0 if self._info_complete(frame) else self.info_wait)
         self._recent_depth.append((stamp, now))
         self._pending.append(frame)
         self._settle(now)
@@ -143,6 +151,7 @@ class Pairer:
 
     def push_depth_info(self, stamp: float, info: Any, now: float) -> None:
         """A camera_info of the depth camera arrived."""
+        self._infos_missed = 0
         self.depth_infos.push(stamp, info)
         self._settle(now)
 
@@ -154,10 +163,13 @@ class Pairer:
     def take(self, now: float) -> Frame | None:
         """The next frame for the worker, which is thereby free for it; None while there is none."""
         self._settle(now)
+        if self._busy:
+            self._work_times.append(now - self._taken_at)
         self._busy = False
         if not self._pending or self._pending[0].ready_at is None:
             return None
         frame = self._pending.popleft()
+        self._infos_missed += not self._info_complete(frame)
         frame.info = self.depth_infos.find(frame.stamp)
         if self.use_rgb:
             match = self._nearest_rgb(frame.stamp)
@@ -166,6 +178,7 @@ class Pairer:
             elif self._rgb and now - self._last_rgb_arrival <= self.silence:
                 frame.rgb_gap = min(abs(stamp - frame.stamp) for stamp, _ in self._rgb)
         self._busy = True
+        self._taken_at = now
         return frame
 
     def time_to_deadline(self, now: float) -> float | None:
@@ -188,15 +201,24 @@ class Pairer:
             frame = self._pending[index]
             frame.ready_at = now if frame.ready_at is None else frame.ready_at
         if self._busy:
-            for _ in range(newest_ready):
+            for _ in range(newest_ready - self._backlog_allowed()):
                 self._pending.popleft()
                 self.dropped += 1
+
+    def _backlog_allowed(self) -> int:
+        """Frames beside the newest that may wait for a busy worker: none unless it is fast enough to catch up."""
+        arrivals = [arrival for _, arrival in self._recent_depth]
+        if len(self._work_times) < 5 or len(arrivals) < 5:
+            return CATCH_UP  # the first frames take longer than those to come: caches and memory are cold
+        period = median(later - earlier for earlier, later in pairwise(arrivals))
+        return CATCH_UP if median(self._work_times) < 0.5 * period else 0
 
     def _complete(self, frame: Frame, now: float) -> bool:
         return self._info_complete(frame) and self._rgb_complete(frame, now)
 
     def _info_complete(self, frame: Frame) -> bool:
-        if not self.info_expected or self.depth_infos.exact(frame.stamp) is not None:
+        hopeless = not self.info_expected or self._infos_missed >= 3
+        if hopeless or self.depth_infos.exact(frame.stamp) is not None:
             return True
         latest = self.depth_infos.find(frame.stamp)
         return latest is not None and self.info_fits(frame.depth, latest)

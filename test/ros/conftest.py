@@ -36,9 +36,9 @@ def start_node(ros_context, tmp_path_factory):
     """Starts (NodeProcess, Peer) pairs, each in a namespace of its own; ends them at the end of the session."""
     started = []
 
-    def start(name: str, *arguments: str, profile: bool = True) -> tuple[NodeProcess, Peer]:
+    def start(name: str, *arguments: str, **options) -> tuple[NodeProcess, Peer]:
         log = tmp_path_factory.mktemp(name) / "node.log"
-        process = NodeProcess(log, *arguments, namespace=f"/{name}", profile=profile)
+        process = NodeProcess(log, *arguments, namespace=f"/{name}", **options)
         peer = Peer(ros_context, f"/{name}")
         started.append((process, peer))
         return process, peer

@@ -34,7 +34,7 @@ def ros_environment(profile: bool = True) -> dict[str, str]:
     """This process's environment for a child on our domain, loopback only."""
     environment = {**os.environ, "ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment["OMP_NUM_THREADS"] = "2"
+    environment["OMP_NUM_THREADS"] = "1"  # two cores, several processes: more threads only wait for each other
     environment.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
     if profile and PROFILE.is_file():
         environment["FASTDDS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
@@ -44,10 +44,16 @@ def ros_environment(profile: bool = True) -> dict[str, str]:
 class NodeProcess:
     """sr_node as a user starts it; its log goes to a file."""
 
-    def __init__(self, log: Path, *arguments: str, namespace: str = "/", profile: bool = True):
+    def __init__(
+        self,
+        log: Path,
+        *arguments: str,
+        namespace: str = "/",
+        profile: bool = True,
+        program: tuple[str, ...] = ("-m", "depth_sr_ros.ros.node"),
+    ):
         self.log = log
-        self.namespace = namespace.rstrip("/")
-        command = [sys.executable, "-m", "depth_sr_ros.ros.node", "--ros-args", "-r", f"__ns:={namespace}"]
+        command = [sys.executable, *program, "--ros-args", "-r", f"__ns:={namespace}"]
         self.process = subprocess.Popen(
             [*command, *arguments],
             cwd=ROOT,
@@ -91,6 +97,7 @@ class Peer:
         self.infos: dict[int, CameraInfo] = {}
         self.order: list[int] = []
         self.statuses: list = []
+        self._status_times: list[float] = []
         self._stamp = 1_000_000_000_000
         inputs = {"depth/image_raw": Image, "depth/camera_info": CameraInfo}
         inputs |= {"rgb/image_raw": Image, "rgb/camera_info": CameraInfo}
@@ -111,7 +118,9 @@ class Peer:
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         prefix = self.node.get_namespace().rstrip("/") + "/depth_sr:"
-        self.statuses += [status for status in msg.status if status.name.startswith(prefix)]
+        mine = [status for status in msg.status if status.name.startswith(prefix)]
+        self.statuses += mine
+        self._status_times += [msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec] * len(mine)
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -241,9 +250,11 @@ class Peer:
         return self.call(SetBool, "depth_sr/enable", SetBool.Request(data=on))
 
     def next_status(self, count: int = 1, timeout: float = 5.0) -> tuple:
-        """(level, message, values) of the diagnostics published after `count` more periods."""
-        seen = len(self.statuses)
-        self.spin_until(lambda: len(self.statuses) >= seen + count, timeout * count, "diagnostics")
+        """(level, message, values) of the `count`-th diagnostics that the node sends from now on."""
+        now = time.time()
+        self.spin_until(
+            lambda: sum(sent > now for sent in self._status_times[-20:]) >= count, timeout * count, "diagnostics"
+        )
         status = self.statuses[-1]
         return status.level, status.message, {row.key: row.value for row in status.values}
 

@@ -152,25 +152,65 @@ def test_no_frame_is_lost_when_rgb_stops_and_returns():
     assert pairer.dropped == 0
 
 
-def test_newest_frame_wins_while_the_worker_is_busy():
-    pairer = Pairer()
-    pairer.push_depth(0.0, 0, now=0.0)
-    assert pairer.take(0.0).depth == 0
-    for i in range(1, 7):
+def work_for_a_while(pairer: Pairer, work: float, count: int = 10) -> float:
+    """`count` frames at 30 Hz, each of which keeps the worker busy for `work` seconds; returns the time after them."""
+    for i in range(count):
         pairer.push_depth(i * PERIOD, i, now=i * PERIOD)
-    assert pairer.take(0.2).depth == 6
+        assert pairer.take(i * PERIOD).depth == i
+        assert pairer.take(i * PERIOD + work) is None
+    return count * PERIOD
+
+
+def test_newest_frame_wins_while_a_slow_worker_is_busy():
+    pairer = Pairer()
+    start = work_for_a_while(pairer, work=0.02)
+    pairer.push_depth(start, 0, now=start)
+    assert pairer.take(start).depth == 0
+    for i in range(1, 7):
+        pairer.push_depth(start + i * PERIOD, i, now=start + i * PERIOD)
+    assert pairer.take(start + 0.2).depth == 6
     assert pairer.dropped == 5
-    assert pairer.take(0.2) is None
+    assert pairer.take(start + 0.21) is None
+
+
+def test_a_very_slow_worker_is_never_far_behind():
+    pairer = Pairer()
+    ages, free = [], 0.0
+    for i in range(300):
+        now = i * PERIOD
+        pairer.push_depth(now, now, now)
+        if now >= free and (frame := pairer.take(now)) is not None:
+            ages.append(now - frame.depth)
+            free = now + 0.5
+    assert max(ages[:6]) <= 3 * PERIOD + 1e-6 and max(ages[6:]) == 0.0
+
+
+@pytest.mark.parametrize(("work", "kept"), [(0.010, [11, 12, 13, 14]), (0.025, [14])])
+def test_after_a_hiccup_a_fast_worker_catches_up_and_a_slow_one_skips(work, kept):
+    pairer = Pairer()
+    work_for_a_while(pairer, work)
+    pairer.push_depth(10 * PERIOD, 10, now=10 * PERIOD)
+    assert pairer.take(10 * PERIOD).depth == 10
+    for i in range(11, 15):
+        pairer.push_depth(i * PERIOD, i, now=i * PERIOD)
+    late = 14.5 * PERIOD
+    taken = []
+    while (frame := pairer.take(late)) is not None:
+        taken.append(frame.depth)
+        late += work
+    assert taken == kept
+    assert pairer.dropped == 4 - len(kept)
 
 
 def test_newest_frame_wins_when_deadlines_passed_unseen():
     pairer = Pairer(slop=0.02)
-    pairer.push_rgb(-0.2, "old", now=0.0)
-    pairer.push_depth(-0.1, 0, now=0.0)
-    assert pairer.take(0.08).depth == 0
+    start = work_for_a_while(pairer, work=0.02)
+    pairer.push_rgb(start - 0.2, "old", now=start)
+    pairer.push_depth(start, 0, now=start)
+    assert pairer.take(start + 0.08).depth == 0
     for i in range(1, 4):
-        pairer.push_depth(i * PERIOD, i, now=0.1 + 0.001 * i)
-    assert pairer.take(0.3).depth == 3
+        pairer.push_depth(start + i * PERIOD, i, now=start + 0.1 + 0.001 * i)
+    assert pairer.take(start + 0.3).depth == 3
     assert pairer.dropped == 2
 
 
@@ -229,6 +269,19 @@ def test_missing_camera_info_holds_a_frame_no_longer_than_info_wait():
     pairer.push_depth(1.0, "d", now=0.0)
     (frame,) = drain(pairer, 0.051)
     assert frame.info is None
+
+
+def test_camera_info_that_never_comes_is_not_waited_for_again_and_again():
+    pairer = Pairer(info_wait=0.05)
+    pairer.info_expected = True
+    for i in range(3):
+        pairer.push_depth(float(i), i, now=float(i))
+        assert drain(pairer, i + 0.01) == [] and len(drain(pairer, i + 0.06)) == 1
+    pairer.push_depth(3.0, 3, now=3.0)
+    assert len(drain(pairer, 3.0)) == 1
+    pairer.push_depth_info(3.5, "info", now=3.5)
+    pairer.push_depth(4.0, 4, now=4.0)
+    assert drain(pairer, 4.0)[0].info == "info"
 
 
 def test_clear_forgets_everything_but_counters():
