@@ -146,7 +146,7 @@ def fill_invalid(depth: torch.Tensor) -> torch.Tensor:
         depth: (B, 1, h, w), NaN invalid.
 
     Returns:
-        (B, 1, h, w) finite where a sample has a valid pixel, 0 in a sample that has none.
+        (B, 1, h, w), finite; 1 in a sample that has no valid pixel.
     """
     invalid = torch.isnan(depth)
     if not bool(invalid.any()):
@@ -156,7 +156,7 @@ def fill_invalid(depth: torch.Tensor) -> torch.Tensor:
 
 def _fill(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
     known = count > 0
-    mean = total / torch.where(known, count, 1.0)
+    mean = torch.where(known, total / count.clamp_min(1.0), 1.0)
     if bool(known.all()) or max(total.shape[-2:]) == 1:
         return mean
     sums = (F.avg_pool2d(x, 2, ceil_mode=True, divisor_override=1) for x in (total, count))
