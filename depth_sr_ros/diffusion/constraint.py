@@ -8,19 +8,9 @@ null space of D: x - lift(down(x))) and `multiplier` (the LR weights whose D^T c
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-
-def as_cells(image: Tensor, scale: int) -> Tensor:
-    """View (B, 1, H, W) as (B, h, s, w, s): element [b, i, :, j, :] is LR cell (i, j)."""
-    batch, _, height, width = image.shape
-    return image.view(batch, height // scale, scale, width // scale, scale)
-
-
-def per_cell(values: Tensor) -> Tensor:
-    """View (B, 1, h, w) as (B, h, 1, w, 1), to broadcast one value per cell against `as_cells`."""
-    return values.movedim(1, 2).unsqueeze(-1)
+from .cells import add_to_cells_, mean_cells, spread_cells, sum_cells
 
 
 class BlockMean:
@@ -37,28 +27,27 @@ class BlockMean:
 
     def down(self, image: Tensor) -> Tensor:
         """(B, 1, H, W) -> (B, 1, h, w); zero in unconstrained cells."""
-        mean = F.avg_pool2d(image, self.scale)
+        mean = mean_cells(image, self.scale)
         return mean if self.valid is None else mean.mul_(self.valid)
 
     def lift(self, values: Tensor) -> Tensor:
         """(B, 1, h, w) -> (B, 1, H, W): nearest-neighbour upsampling; unconstrained cells get zero."""
         if self.valid is not None:
             values = values * self.valid
-        return values.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
+        return spread_cells(values, self.scale)
 
     def add_lifted_(self, image: Tensor, values: Tensor) -> Tensor:
         """image += lift(values), in place, for values that are zero in unconstrained cells."""
-        as_cells(image, self.scale).add_(per_cell(values))
-        return image
+        return add_to_cells_(image, values, self.scale)
 
     def project_(self, image: Tensor) -> Tensor:
         """Subtract the mean of every constrained cell, in place."""
-        as_cells(image, self.scale).sub_(per_cell(self.down(image)))
-        return image
+        return add_to_cells_(image, self.down(image), self.scale, sign=-1)
 
     def multiplier(self, image: Tensor) -> Tensor:
         """The sum over every constrained cell, zero elsewhere."""
-        return self.down(image) * self.scale**2
+        total = sum_cells(image, self.scale)
+        return total if self.valid is None else total * self.valid
 
 
 class SeparableKernel:
@@ -127,7 +116,8 @@ def _orthonormal_rows(matrix: Tensor, name: str) -> tuple[Tensor, Tensor]:
         raise ValueError(f"{name} must be (LR, HR) with LR <= HR, got {tuple(matrix.shape)}")
     exact = matrix.to(torch.float64)
     factor, failed = torch.linalg.cholesky_ex(exact @ exact.T)
-    if int(failed):
-        raise ValueError(f"{name} {tuple(matrix.shape)} must have full rank: its row {int(failed) - 1} depends on others")
+    pivots = factor.diagonal()
+    if int(failed) or not bool(pivots.amin() > 1e-6 * pivots.amax()):
+        raise ValueError(f"{name} {tuple(matrix.shape)} must have full rank, but some rows depend on others")
     rows = torch.linalg.solve_triangular(factor, exact, upper=False)
     return factor.to(matrix), rows.to(matrix)

@@ -1,8 +1,8 @@
 """The equilibrium of DADA's diffuse-adjust loop, without the loop, and its gradient without unrolling.
 
 At a fixed point of the loop (`diffuse_adjust`) L y = up(mu) * y with one multiplier mu per LR cell, and
-down(y) = source: `NewtonKrylov` solves that. The additive adjustment (y += up(source - down(y))) has L y = up(mu) instead,
-which is the KKT system of: minimise 1/2 y^T L y subject to down(y) = source: `ProjectedCG` solves that. Both are
+down(y) = source: `NewtonKrylov` solves that. The additive adjustment (y += up(source - down(y))) has L y = up(mu)
+instead, the KKT system of: minimise 1/2 y^T L y subject to down(y) = source: `ProjectedCG` solves that. Both are
 differentiated by the implicit function theorem: one more solve with the transposed linearisation.
 """
 
@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .budget import Budget, EquilibriumInfo
-from .constraint import BlockMean, SeparableKernel, as_cells, per_cell
+from .cells import add_to_cells_, mean_cells
+from .constraint import BlockMean, SeparableKernel
 from .newton_krylov import NewtonKrylov
 from .operator import DiffusionOperator
 from .preconditioner import MultilevelJacobi
@@ -55,8 +55,8 @@ def solve_equilibrium(
     Args:
         depth: (B, 1, H, W), the start, finite: bicubic upsampling, or the previous frame's solution. Not changed.
         source: (B, 1, h, w), LR depth in the same unit, NaN where invalid (no constraint there: values flow in from
-            the surroundings); positive if the adjustment is multiplicative. H = s h, W = s w. A sample without any valid
-            cell is returned as it came, with zero gradient.
+            the surroundings); positive if the adjustment is multiplicative. H = s h, W = s w. A sample without any
+            valid cell is returned as it came, with zero gradient.
         cv, ch: (B, 1, H - 1, W) and (B, 1, H, W - 1), coefficients >= 0, finite, see `edge_coefficients`.
         tolerance: relative residual to stop at, of every sample.
         max_iterations: of conjugate gradients, in all; likewise in `backward`.
@@ -86,6 +86,8 @@ def solve_equilibrium(
     kernel, source = _constraint_of(source, scale, adjustment, constraint)
     if not bool(torch.isfinite(depth).all()):
         raise ValueError("depth, the start, must be finite: fill holes first (fill_holes), they stay free in source")
+    if bool((torch.minimum(cv.amin(), ch.amin()) if cv.numel() and ch.numel() else torch.zeros(())) < 0):
+        raise ValueError("cv and ch must be >= 0: a negative coefficient has no equilibrium")
     settings = _Settings(
         scale,
         kernel,
@@ -207,7 +209,7 @@ def _flat(start: Tensor, source: Tensor, settings: _Settings) -> Tensor:
     settings.constraint.add_lifted_(flat, source)
     valid = settings.constraint.valid
     if valid is not None:
-        as_cells(flat, settings.scale).add_(per_cell(F.avg_pool2d(start, settings.scale) * ~valid))
+        add_to_cells_(flat, mean_cells(start, settings.scale) * ~valid, settings.scale)
     return flat
 
 

@@ -1,19 +1,19 @@
 """The multiplicative equilibrium and its adjoint: Newton steps, each by constraint-preconditioned GMRES.
 
 The fixed point of the paper's loop is L y = up(mu) * y with down(y) = source, mu being down(L y) / source. Its
-linearisation is [[L - up(mu), -y up], [down, 0]]: the multipliers' forces are proportional to y, the constraint is not,
-so the system is not symmetric. Correcting the symmetric (additive) system from outside converges only where depth varies
-little inside a cell; at a step from 1 m to 10 m it diverges, while this form converges on every scene measured.
+linearisation is [[L - up(mu), -y up], [down, 0]]: the multipliers' forces are proportional to y, the constraint is
+not, so the system is not symmetric. Correcting the symmetric (additive) system from outside converges only where depth
+varies little inside a cell; at a step from 1 m to 10 m it diverges. This form converged on every scene measured.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .budget import Budget, Clock, EquilibriumInfo, check_interval, dot
-from .constraint import BlockMean, as_cells, per_cell
+from .cells import add_to_cells_, mean_cells, spread_cells
+from .constraint import BlockMean
 from .operator import DiffusionOperator
 from .preconditioner import MultilevelJacobi
 
@@ -34,7 +34,9 @@ class NewtonKrylov:
     diagonal of L.
     """
 
-    def __init__(self, operator: DiffusionOperator, constraint: BlockMean, precondition: MultilevelJacobi, source: Tensor):
+    def __init__(
+        self, operator: DiffusionOperator, constraint: BlockMean, precondition: MultilevelJacobi, source: Tensor
+    ):
         self.operator = operator
         self.constraint = constraint
         self.precondition = precondition
@@ -52,10 +54,9 @@ class NewtonKrylov:
         def linearise() -> DiffusionOperator:
             force = self.operator.apply_to_image(y, self._residual)
             mu = self.constraint.down(force) * self._per_source
-            as_cells(force, self.scale).addcmul_(per_cell(mu), as_cells(y, self.scale), value=-1)
-            force.neg_()
+            add_to_cells_(force, mu, self.scale, factor=y, sign=-1).neg_()
             self.precondition.set_weights(force=y)
-            return self.operator.minus(mu.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2))
+            return self.operator.minus(spread_cells(mu, self.scale))
 
         def update(step: Tensor) -> None:
             torch.maximum(step.add_(y), torch.minimum(y, _SMALLEST_SHARE * y), out=y)
@@ -75,7 +76,7 @@ class NewtonKrylov:
             a (B, 1, H, W) and the remainder gradient + up(mu) * a - L a, whose cell sums are nu.
         """
         mu = self.constraint.down(self.operator.apply_to_image(y, self._image)) * self._per_source
-        shift = mu.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
+        shift = spread_cells(mu, self.scale)
         shifted = self.operator.minus(shift)
         self.precondition.set_weights(seen=y)
         adjoint = torch.zeros_like(y)
@@ -169,15 +170,14 @@ class NewtonKrylov:
         lowest = torch.where(self.source > 0, self.source, torch.inf).amin(dim=(2, 3), keepdim=True)
         floor = torch.where(self.source > 0, self.source, lowest).mul_(_SMALLEST_SHARE)
         floor = torch.where(solvable.view(-1, 1, 1, 1), floor, -torch.inf)
-        cells = as_cells(y, self.scale)
-        torch.maximum(cells, per_cell(floor), out=cells)
+        torch.maximum(y, spread_cells(floor, self.scale), out=y)
         self._rescale_(y, solvable)
 
     def _rescale_(self, y: Tensor, solvable: Tensor) -> None:
         """The paper's adjustment, eq. 3."""
         constrained = self.source > 0
-        ratio = torch.where(constrained, self.source / F.avg_pool2d(y, self.scale), 1.0)
-        as_cells(y, self.scale).mul_(per_cell(ratio))
+        ratio = torch.where(constrained, self.source / mean_cells(y, self.scale), 1.0)
+        y.mul_(spread_cells(ratio, self.scale))
 
 
 def _least_squares(matrix: Tensor, first: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .constraint import BlockMean, SeparableKernel, as_cells, per_cell
+from .cells import add_to_cells_, mean_cells, sum_cells
+from .constraint import BlockMean, SeparableKernel
 from .operator import DiffusionOperator
 
 # The piecewise-constant coarse spaces overlap in what they correct; half of each was the best in measurements.
@@ -56,11 +57,11 @@ class MultilevelJacobi:
             if free_level or isinstance(self.constraint, SeparableKernel):
                 self._levels.append((inverse, None, None, None))
                 continue
-            a = None if force is None else _pool_mean(force, side)
-            b = None if seen is None else _pool_mean(seen, side)
+            a = None if force is None else mean_cells(force, side)
+            b = None if seen is None else mean_cells(seen, side)
             spread = inverse if a is None else inverse * a
             weighted = spread if b is None else spread * b
-            balance = _pool_mean(weighted, self.scale // side).reciprocal_()
+            balance = sum_cells(weighted, self.scale // side).reciprocal()
             if self.constraint.valid is not None:
                 balance *= self.constraint.valid
             self._levels.append((inverse, spread, b, balance))
@@ -72,13 +73,13 @@ class MultilevelJacobi:
         steps, pooled = [out], residual
         for level in range(1, len(self._levels)):
             ratio = self._sides[level] // self._sides[level - 1]
-            pooled = F.avg_pool2d(pooled, ratio, divisor_override=1) if ratio > 1 else pooled
+            pooled = sum_cells(pooled, ratio)
             step = pooled * self._levels[level][0]
             self._balance_(step, level)
             steps.append(step)
         for level in range(len(steps) - 1, 0, -1):
             ratio = self._sides[level] // self._sides[level - 1]
-            as_cells(steps[level - 1], ratio).add_(per_cell(steps[level]))
+            add_to_cells_(steps[level - 1], steps[level], ratio)
         if isinstance(self.constraint, SeparableKernel):
             self.constraint.project_(out)
         return out
@@ -88,12 +89,8 @@ class MultilevelJacobi:
         if balance is None:
             return
         cell = self.scale // self._sides[level]
-        excess = _pool_mean(step if seen is None else seen * step, cell) * balance
-        as_cells(step, cell).addcmul_(as_cells(spread, cell), per_cell(excess), value=-1)
-
-
-def _pool_mean(image: Tensor, side: int) -> Tensor:
-    return F.avg_pool2d(image, side) if side > 1 else image.clone()
+        excess = sum_cells(step if seen is None else seen * step, cell) * balance
+        add_to_cells_(step, excess, cell, factor=spread, sign=-1)
 
 
 def _block_degree(operator: DiffusionOperator, side: int) -> Tensor:
