@@ -143,6 +143,7 @@ def test_export_refuses_what_is_no_checkpoint(tmp_path, capsys):
     assert "code ran" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     """CTKT with a fixed teacher over gloo: the same weights, errors and roles on both, the teacher unmoved."""
     script = Path(__file__).parent / "methods" / "two_processes.py"
