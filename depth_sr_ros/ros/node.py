@@ -8,36 +8,32 @@ import signal
 import sys
 import time
 
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, qos_policy_name_from_kind, qos_profile_sensor_data
+from rclpy.qos import qos_policy_name_from_kind, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool
 
-from ..depth import from_metres
 from . import parameters
 from .diagnostics import LARGE_DATA_HINT, Statistics, Surroundings, Throttle, key_values, verdict
 from .messages import (
     MessageError,
     depth_array,
-    image_message,
     intrinsics,
     is_calibrated,
-    points_message,
     require_sensor_msgs_py,
-    scaled_camera_info,
 )
+from .outputs import Outputs
 from .pairing import Frame, Pairer
 from .pipeline import Pipeline
 from .worker import Worker
@@ -55,7 +51,7 @@ class SrNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._candidate: Pipeline | None = None
         self._worker: Worker | None = None
-        self._image_publisher = self._info_publisher = self._points_publisher = None
+        self._outputs: Outputs | None = None
         self._subscriptions_by_topic: dict = {}
         self._enabled = True
         self._active = False
@@ -94,7 +90,8 @@ class SrNode(LifecycleNode):
                 require_sensor_msgs_py()
             self._pipeline = Pipeline(self._settings)
             self._pipeline.warm_up()
-            self._create_publishers()
+            self._outputs = Outputs(self, self._trouble, self._on_incompatible_qos)
+            self._outputs.offer_points(self._settings.publish_points, active=False)
         except Exception as error:  # FAILURE leaves the node unconfigured and alive, to be corrected and retried
             self._build_error = f"cannot configure: {error}"
             self.get_logger().error(self._build_error)
@@ -140,10 +137,9 @@ class SrNode(LifecycleNode):
             self._worker.stop()
 
     def _free(self) -> None:
-        for publisher in (self._image_publisher, self._info_publisher, self._points_publisher):
-            if publisher is not None:
-                self.destroy_lifecycle_publisher(publisher)
-        self._image_publisher = self._info_publisher = self._points_publisher = None
+        if self._outputs is not None:
+            self._outputs.destroy()
+        self._outputs = None
         self._pipeline = self._candidate = self._worker = None
 
     # ---- endpoints
@@ -160,32 +156,6 @@ class SrNode(LifecycleNode):
 
         settings = self._settings
         return Pairer(settings.sync_slop, settings.mode != "single", settings.mode == "guided", info_fits=info_fits)
-
-    def _create_publishers(self) -> None:
-        self._image_publisher = self._new_publisher(Image, "depth_sr/image_raw")
-        self._info_publisher = self._new_publisher(CameraInfo, "depth_sr/camera_info")
-        self._update_points_publisher()
-
-    def _new_publisher(self, message_type, topic: str):
-        resolved = self.resolve_topic_name(topic)
-        return self.create_lifecycle_publisher(
-            message_type,
-            topic,
-            QoSProfile(depth=10),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            event_callbacks=PublisherEventCallbacks(
-                incompatible_qos=lambda event: self._on_incompatible_qos(resolved, event)
-            ),
-        )
-
-    def _update_points_publisher(self) -> None:
-        if self._settings.publish_points and self._points_publisher is None:
-            self._points_publisher = self._new_publisher(PointCloud2, "depth_sr/points")
-            if self._active:
-                self._points_publisher.on_activate(None)
-        elif not self._settings.publish_points and self._points_publisher is not None:
-            publisher, self._points_publisher = self._points_publisher, None
-            self.destroy_lifecycle_publisher(publisher)
 
     def _listen(self, listening: bool) -> None:
         """Hold exactly the subscriptions that the state and the mode need: a node at rest costs no bandwidth."""
@@ -282,44 +252,9 @@ class SrNode(LifecycleNode):
             self._worker.pairer.rgb_usable = result.rgb_usable
         if result.depth is None:
             return
-        message, raw = frame.depth
-        scale = result.depth.shape[0] // raw.shape[0]
-        self._publish_camera_info(frame.info, message, scale)
-        self._image_publisher.publish(image_message(from_metres(result.depth, raw.dtype), message.header))
-        self._publish_points(result.depth, frame.info, message, scale)
+        self._outputs.publish(frame, result.depth)
         now = time.monotonic()
         self._statistics.published(now, now - frame.arrival, result.invalid_share, result.guided)
-
-    def _publish_camera_info(self, info: CameraInfo | None, depth: Image, scale: int) -> None:
-        if info is None:
-            self._trouble(
-                "camera_info",
-                f"no camera_info came on {self.resolve_topic_name('depth/camera_info')}, one per depth image was "
-                "expected: the image goes out without one; publish or remap it",
-            )
-            return
-        try:
-            scaled = scaled_camera_info(info, depth.width, depth.height, scale, depth.header)
-        except MessageError as error:
-            self._trouble("camera_info", f"no camera_info goes out: {error}")
-            return
-        if not is_calibrated(info):
-            self._trouble(
-                "camera_info",
-                f"camera_info of {info.header.frame_id!r} came with K = 0 (uncalibrated), fx, fy > 0 were expected: "
-                "it stays uncalibrated in the output, and RGB cannot guide; calibrate the camera",
-            )
-        self._info_publisher.publish(scaled)
-
-    def _publish_points(self, depth_hr: np.ndarray, info: CameraInfo | None, depth: Image, scale: int) -> None:
-        publisher = self._points_publisher
-        if publisher is None or info is None:
-            return
-        try:
-            camera = intrinsics(info, depth.width, depth.height).scaled(scale)
-            publisher.publish(points_message(depth_hr, camera, depth.header))
-        except MessageError as error:
-            self._trouble("camera_info", f"no points go out: {error}")
 
     def _on_worker_error(self, error: Exception) -> None:
         if not self.context.ok():
@@ -361,7 +296,7 @@ class SrNode(LifecycleNode):
 
         self._worker.push(update)
         self._statistics.forget_trouble()
-        self._update_points_publisher()
+        self._outputs.offer_points(settings.publish_points, self._active)
         self._listen(self._active and self._enabled)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

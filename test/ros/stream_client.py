@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import rclpy
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -29,7 +29,9 @@ def main() -> None:
         received[msg.header.stamp.nanosec] = time.monotonic()
         sizes.add((msg.width, msg.height, msg.encoding))
 
-    node.create_subscription(Image, "depth_sr/image_raw", on_image, qos_profile_sensor_data)
+    # best-effort like any viewer; ten deep, so that a pause of this process is not taken for a loss by DDS
+    qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+    node.create_subscription(Image, "depth_sr/image_raw", on_image, qos)
     camera = node.create_publisher(Image, "depth/image_raw", QoSProfile(depth=5))
     depth = np.full((height, width), 1.5, np.float32)
     depth[:, width // 2 :] = 3.0
