@@ -32,9 +32,7 @@ class MethodChoice:
         if text in MODES:
             return cls(text)
         if text not in list_models():
-            raise ValueError(
-                f"unknown method {text!r}; choose one of {', '.join(MODES)} or {', '.join(list_models())}"
-            )
+            raise ValueError(f"unknown method {text!r}; choose one of {', '.join(MODES)} or {', '.join(list_models())}")
         return cls("guided" if model_class(text).requires_guide else "single", text)
 
     def node_parameters(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from depth_sr_ros.replay.scoring import Example
-from depth_sr_ros.synthetic.sensor import edge_mask
+from depth_sr_ros.synthetic.sensor import relative_jump
 
 # Neither colour is in its map, so that a hole cannot pass for a measurement.
 DEPTH_HOLE, ERROR_HOLE = "#d8d8d8", "#3f7f93"
@@ -100,9 +100,7 @@ def _draw_errors(figure: Figure, axes, example: Example, method: str) -> None:
         axes[1].text(0.05, 0.5, "no ground truth in the recording:\nno errors to show", fontsize=13)
         return
     shared = np.isfinite(example.truth) & np.isfinite(example.result) & np.isfinite(example.bicubic)
-    errors = [
-        np.where(shared, np.abs(image - example.truth), np.nan) for image in (example.bicubic, example.result)
-    ]
+    errors = [np.where(shared, np.abs(image - example.truth), np.nan) for image in (example.bicubic, example.result)]
     # The scale ends where 2 % of bicubic's pixels lie beyond, so that the bulk of both maps can be told apart.
     top = 1000 * max(np.nanpercentile(errors[0], 98) if shared.any() else 0, 1e-3)
     colours = matplotlib.colormaps["magma"].with_extremes(bad=ERROR_HOLE)
@@ -127,10 +125,10 @@ def _draw_errors(figure: Figure, axes, example: Example, method: str) -> None:
 
 
 def _zoom_window(example: Example) -> tuple[slice, slice]:
-    """A quarter of the picture where measured depth edges are densest."""
+    """A quarter of the picture where measured depth edges are densest and highest."""
     reference = example.result if example.truth is None else example.truth
-    interest = edge_mask(reference, 0.04).astype(np.float32)
-    interest -= 0.7 * (~np.isfinite(example.result)).astype(np.float32)
+    interest = np.minimum(relative_jump(reference), 0.5).astype(np.float32)
+    interest -= 0.3 * (~np.isfinite(example.result)).astype(np.float32)
     height, width = (size // 4 for size in reference.shape)
     total = cv2.boxFilter(interest, -1, (width, height), anchor=(0, 0), borderType=cv2.BORDER_ISOLATED)
     inside = total[: reference.shape[0] - height + 1, : reference.shape[1] - width + 1]

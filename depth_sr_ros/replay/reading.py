@@ -78,9 +78,7 @@ class Bag:
         """Messages of the given roles (default: the four inputs) in recorded order, not decoded."""
         roles = roles or ("depth", "depth_info", "rgb", "rgb_info")
         names = {getattr(self.topics, role): role for role in roles if getattr(self.topics, role)}
-        for connection, time_ns, data in self._reader.messages(
-            [c for c in self._connections if c.topic in names]
-        ):
+        for connection, time_ns, data in self._reader.messages([c for c in self._connections if c.topic in names]):
             yield RawMessage(names[connection.topic], time_ns, bytes(data))
 
     def index(self, role: str) -> list[tuple[int, int]]:

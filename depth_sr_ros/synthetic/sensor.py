@@ -64,8 +64,13 @@ def projector_shadow(depth: np.ndarray, focal_baseline: float) -> np.ndarray:
 
 def edge_mask(depth: np.ndarray, jump: float) -> np.ndarray:
     """(H, W) bool: pixels whose 3x3 neighbourhood spans more than `jump` times its nearest depth."""
+    return relative_jump(depth) > jump
+
+
+def relative_jump(depth: np.ndarray) -> np.ndarray:
+    """(H, W) span of the valid depths in each pixel's 3x3 neighbourhood, as a fraction of the nearest one; >= 0."""
     low, high = _neighbourhood(depth)
-    return high - low > jump * low
+    return np.where(low > 0, (high - low) / np.maximum(low, 1e-6), 0)
 
 
 def add_flying_pixels(depth: np.ndarray, rng: np.random.Generator, share: float, jump: float = 0.04) -> np.ndarray:

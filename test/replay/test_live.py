@@ -1,6 +1,7 @@
 """A recording through the real node over real DDS, in processes of their own."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytestmark = pytest.mark.ros
 
 SCALE = 4
-CAMERA = default_camera(320, 240)
+CAMERA = default_camera(160, 120)
 FRAMES = 8
 
 
@@ -49,7 +50,7 @@ def test_replay_through_the_node(tmp_path, bag_path, method):
     assert 0 < metrics["latency_ms_p50"] < 5000
     # The node sends millimetres: the same result as the upsampler's, rounded.
     assert metrics["mae_m"] == pytest.approx(offline["mae_m"], abs=6e-4)
-    assert metrics["mae_bicubic_m"] == pytest.approx(offline["mae_bicubic_m"], abs=1e-5)
+    assert metrics["mae_bicubic_m"] == pytest.approx(offline["mae_bicubic_m"], rel=5e-3)
     assert np.isclose(metrics["coverage"], offline["coverage"], atol=1e-3)
     assert (tmp_path / "panel.png").exists()
 
@@ -58,17 +59,15 @@ def test_no_node_is_said_plainly(tmp_path, bag_path):
     from depth_sr_ros.replay.playing import PlayError
 
     with pytest.raises(PlayError, match=r"nobody subscribes to /nobody/depth/image_raw.*ROS_DOMAIN_ID"):
-        replay(
-            bag_path, tmp_path, Replay(scale=SCALE, live=True, external=True, namespace="nobody", startup_s=1.0)
-        )
+        replay(bag_path, tmp_path, Replay(scale=SCALE, live=True, external=True, namespace="nobody", startup_s=1.0))
 
 
 def test_node_that_dies_is_quoted(tmp_path, bag_path):
     from depth_sr_ros.replay.node_process import NodeProcess
-    from depth_sr_ros.replay.playing import PlayError
 
     node = NodeProcess({"scale": "not_a_number"}, tmp_path / "node.log")
-    code = node._process.wait(60)
+    deadline = time.monotonic() + 60
+    while (code := node.exit_code()) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert code != 0 and "scale" in node.last_words(40)
     assert node.stop() == code
-    assert issubclass(PlayError, RuntimeError)

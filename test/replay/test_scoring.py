@@ -35,9 +35,7 @@ def bag_path(tmp_path_factory, frame, depth_lr):
     path = tmp_path_factory.mktemp("scoring") / "bag"
     with BagWriter(path, depth_encoding="32FC1") as bag:
         for index in range(3):
-            bag.write_frame(
-                (index + 1) * 10**8, depth_lr, CAMERA.scaled(1 / SCALE), frame.rgb, CAMERA, frame.depth
-            )
+            bag.write_frame((index + 1) * 10**8, depth_lr, CAMERA.scaled(1 / SCALE), frame.rgb, CAMERA, frame.depth)
     return path
 
 

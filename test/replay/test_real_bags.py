@@ -1,0 +1,28 @@
+"""Recordings made from real RGB-D frames; skipped where ../shared/data is absent."""
+
+import numpy as np
+import pytest
+from real_bags import SETS, available, make_bag
+
+from depth_sr_ros.replay.evaluate import Replay, replay
+from depth_sr_ros.replay.images import decode_depth
+from depth_sr_ros.replay.reading import open_bag
+from depth_sr_ros.resize import block_mean
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("name", SETS)
+def test_real_frames_are_scored(tmp_path, name, scale):
+    if not available(name):
+        pytest.skip(f"../shared/data/{name} is not here")
+    storage = "sqlite3" if scale == 2 else "mcap"
+    path = make_bag(name, tmp_path / "bag", scale, frames=2, storage=storage)
+    with open_bag(path) as bag:
+        truth, depth_lr = (decode_depth(next(iter(bag.messages(role)))) for role in ("truth", "depth"))
+    np.testing.assert_allclose(depth_lr, block_mean(truth, scale), atol=5.1e-4)
+    metrics = replay(path, tmp_path / "out", Replay(method="bicubic", scale=scale))
+    assert metrics["frames_out"] == 2 and metrics["notes"] == []
+    assert 0.0005 < metrics["mae_m"] < 0.1
+    assert metrics["coverage"] > 0.99  # block mean needs one valid pixel per cell: nothing measured is lost
+    assert metrics["invalid_share_output"] == pytest.approx(metrics["invalid_share_input"], abs=1e-6)
+    assert (tmp_path / "out" / "panel.png").exists()
