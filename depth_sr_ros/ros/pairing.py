@@ -3,8 +3,8 @@
 Frames go in as they arrive; one worker takes them out. Three rules decide:
 
 * **Newest frame wins.** Of the frames that became ready while the worker was busy, only the newest is kept; the others
-  are counted as dropped. A worker that needs less than half a frame period gets every frame, in order: after a hiccup
-  it catches up with up to `CATCH_UP` frames.
+  are counted as dropped. A worker that needs less than `KEEPS_UP` of a frame period gets every frame, in order:
+  after a hiccup it catches up with up to `CATCH_UP` frames.
 * **RGB is waited for, briefly.** A depth frame is ready at once when the RGB image nearest to it in time (within
   `slop`) is here, or when none can come any more. Otherwise it waits at most `slop` plus the lateness of RGB seen
   lately (never more than `max_lateness`). Nothing is waited for while RGB is silent or unusable.
@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 CATCH_UP = 3
+KEEPS_UP = 0.8
 
 
 @dataclass
@@ -209,9 +210,11 @@ class Pairer:
         """Frames beside the newest that may wait for a busy worker: none unless it is fast enough to catch up."""
         arrivals = [arrival for _, arrival in self._recent_depth]
         if len(self._work_times) < 5 or len(arrivals) < 5:
-            return CATCH_UP  # the first frames take longer than those to come: caches and memory are cold
+            return 2 * CATCH_UP  # the first frames take longer than those to come: caches and memory are cold
         period = median(later - earlier for earlier, later in pairwise(arrivals))
-        return CATCH_UP if median(self._work_times) < 0.5 * period else 0
+        # the lower quartile: what the work takes while nothing else claims the processor
+        work = sorted(self._work_times)[len(self._work_times) // 4]
+        return CATCH_UP if work < KEEPS_UP * period else 0
 
     def _complete(self, frame: Frame, now: float) -> bool:
         return self._info_complete(frame) and self._rgb_complete(frame, now)

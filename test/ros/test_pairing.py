@@ -163,7 +163,7 @@ def work_for_a_while(pairer: Pairer, work: float, count: int = 10) -> float:
 
 def test_newest_frame_wins_while_a_slow_worker_is_busy():
     pairer = Pairer()
-    start = work_for_a_while(pairer, work=0.02)
+    start = work_for_a_while(pairer, work=0.03)
     pairer.push_depth(start, 0, now=start)
     assert pairer.take(start).depth == 0
     for i in range(1, 7):
@@ -182,10 +182,10 @@ def test_a_very_slow_worker_is_never_far_behind():
         if now >= free and (frame := pairer.take(now)) is not None:
             ages.append(now - frame.depth)
             free = now + 0.5
-    assert max(ages[:6]) <= 3 * PERIOD + 1e-6 and max(ages[6:]) == 0.0
+    assert max(ages[:6]) <= 6 * PERIOD + 1e-6 and max(ages[6:]) == 0.0
 
 
-@pytest.mark.parametrize(("work", "kept"), [(0.010, [11, 12, 13, 14]), (0.025, [14])])
+@pytest.mark.parametrize(("work", "kept"), [(0.010, [11, 12, 13, 14]), (0.030, [14])])
 def test_after_a_hiccup_a_fast_worker_catches_up_and_a_slow_one_skips(work, kept):
     pairer = Pairer()
     work_for_a_while(pairer, work)
@@ -204,7 +204,7 @@ def test_after_a_hiccup_a_fast_worker_catches_up_and_a_slow_one_skips(work, kept
 
 def test_newest_frame_wins_when_deadlines_passed_unseen():
     pairer = Pairer(slop=0.02)
-    start = work_for_a_while(pairer, work=0.02)
+    start = work_for_a_while(pairer, work=0.03)
     pairer.push_rgb(start - 0.2, "old", now=start)
     pairer.push_depth(start, 0, now=start)
     assert pairer.take(start + 0.08).depth == 0
