@@ -89,7 +89,7 @@ def _draw_profile(axis, maps: list[tuple[str, np.ndarray]], box) -> None:
     axis.set_title(f"depth along row {row} of the zoom")
     axis.set_xlabel("column")
     axis.set_ylabel("metres")
-    axis.legend(fontsize=9)
+    axis.legend(fontsize=8, framealpha=0.5)
     axis.grid(alpha=0.3)
 
 
