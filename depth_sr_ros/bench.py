@@ -1,0 +1,367 @@
+"""`depth-sr bench`: how fast and how exact the methods and the diffusion solver are on this machine, in one run.
+
+Four measurements, each against its rival in the same process: the equilibrium solver against the paper's loop, its
+iterations from a cold and a warm start, the implicit gradient against unrolled back-propagation, and the time per frame
+of every method.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from depth_sr_ros.diffusion import diffuse_adjust, edge_coefficients, solve_equilibrium
+from depth_sr_ros.files import read_depth, read_guide
+from depth_sr_ros.models import create_model, list_models
+from depth_sr_ros.models.base import DepthSRModel
+from depth_sr_ros.models.equilibrium import EquilibriumModel, fill_invalid, upsampled
+from depth_sr_ros.resize import block_mean, repeat
+from depth_sr_ros.synthetic import default_camera, random_scene
+
+KAPPA = 0.03  # of RGB in [0, 1]
+# What `solve_equilibrium` must reach to stay clearly below 1e-4 of the loop at every scale.
+TOLERANCE = 2e-5
+# Start, source, cv, ch.
+Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+SECTIONS = ("equilibrium", "starts", "gradient", "methods")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `depth-sr bench`."""
+    parser.add_argument("--quick", action="store_true", help="smaller images, fewer loop iterations: 10 s, not minutes")
+    parser.add_argument("--image", type=Path, metavar="DEPTH", help="a real depth map in place of one synthetic scene")
+    parser.add_argument("--guide", type=Path, metavar="RGB", help="its registered colour image, of the same size")
+    parser.add_argument("--only", choices=SECTIONS, nargs="+", default=SECTIONS, help="sections to run (default all)")
+    parser.add_argument("--methods", help="comma-separated methods to time (default: all)")
+    parser.add_argument("--threads", type=int, help="CPU threads of torch (default: torch's own choice)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the sections and print tables or JSON.
+
+    Raises:
+        ValueError: an unreadable or unfitting image, an unknown method, or --image without --guide.
+    """
+    if (args.image is None) != (args.guide is None):
+        raise ValueError("--image and --guide belong together: give both or neither")
+    methods = args.methods.split(",") if args.methods else list_models()
+    unknown = sorted(set(methods) - set(list_models()))
+    if unknown:
+        raise ValueError(f"unknown method {', '.join(unknown)}: choose from {', '.join(list_models())}")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch sees no CUDA device here")
+    scenes = _Scenes(args.image, args.guide, device)
+    jobs = {
+        "equilibrium": lambda: _equilibrium_rows(scenes, args.quick),
+        "starts": lambda: _start_rows(scenes, args.quick),
+        "gradient": lambda: _gradient_rows(args.quick),
+        "methods": lambda: _method_rows(scenes, methods, args.quick),
+    }
+    totals = {"equilibrium": 9, "starts": 6, "gradient": 2, "methods": len(methods)}
+    result: dict = {"machine": _machine(device)}
+    bars = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*bars, console=Console(stderr=True)) as progress, torch.no_grad():
+        for section in args.only:
+            task = progress.add_task(section, total=totals[section])
+            rows = []
+            for row in jobs[section]():
+                rows.append(row)
+                progress.advance(task)
+            result[section] = rows
+    if args.json:
+        print(json.dumps(result, indent=1))
+    else:
+        _print_tables(result)
+    return 0
+
+
+class _Scenes:
+    """Pairs of (depth (1, 1, H, W) metres with NaN, RGB (1, 3, H, W) in [0, 1]): two synthetic and one more."""
+
+    def __init__(self, image: Path | None, guide: Path | None, device: torch.device):
+        self.device = device
+        self.real: tuple[np.ndarray, np.ndarray] | None = None
+        if image is not None and guide is not None:
+            depth, rgb = read_depth(image), read_guide(guide)
+            if depth.shape != rgb.shape[:2]:
+                raise ValueError(f"--guide is {rgb.shape[1]}x{rgb.shape[0]}, --image {depth.shape[1]}x{depth.shape[0]}")
+            self.real = (depth, rgb)
+        self.names = ("room", "shapes", "desk" if self.real is None else Path(image).stem)
+
+    def load(self, name: str, height: int, width: int, frame: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frame 0 or 1; the second is 1/30 s later, or the real image shifted by a pixel."""
+        if self.real is not None and name == self.names[2]:
+            depth, rgb = self.real
+            if depth.shape[0] < height + frame or depth.shape[1] < width + frame:
+                raise ValueError(f"--image is {depth.shape[1]}x{depth.shape[0]}, the bench needs {width}x{height}")
+            top, left = (depth.shape[0] - height) // 2, (depth.shape[1] - width - frame) // 2 + frame
+            depth = depth[top : top + height, left : left + width]
+            rgb = rgb[top : top + height, left : left + width]
+        else:
+            rendered = random_scene(seed=3, kind=name).render(default_camera(width, height), time=frame / 30)
+            depth, rgb = rendered.depth, rendered.rgb
+        depth = torch.from_numpy(np.ascontiguousarray(depth)).float()[None, None]
+        guide = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
+        return depth.to(self.device), guide.to(self.device)
+
+    def problem(self, name: str, scale: int, height: int, width: int, frame: int = 0) -> Problem:
+        """Start, source, cv and ch of a solve, float32; the source is the block mean of the valid pixels."""
+        depth, guide = self.load(name, height, width, frame)
+        source = block_mean(depth, scale)
+        return upsampled(fill_invalid(source), scale), source, *edge_coefficients(guide, KAPPA)
+
+
+def _equilibrium_rows(scenes: _Scenes, quick: bool) -> Iterator[dict]:
+    """The solver against the paper's loop, both float32 from the same bicubic start, and against the exact limit."""
+    height, width, iterations = (96, 128, 1000) if quick else (240, 320, 8000)
+    for name in scenes.names:
+        for scale in (4, 8, 16):
+            problem = scenes.problem(name, scale, height, width)
+            yield {"scene": name, "scale": scale, "size": f"{width}x{height}"} | _against_loop(problem, iterations)
+
+
+def _against_loop(problem: Problem, iterations: int) -> dict:
+    start, source, cv, ch = problem
+    seen = repeat(torch.isfinite(source), start.shape[-1] // source.shape[-1])
+    loop_s, loop = _timed(lambda: diffuse_adjust(*problem, iterations), repeats=1)
+    solve_s, (solution, info) = _timed(
+        lambda: solve_equilibrium(*problem, tolerance=TOLERANCE, max_iterations=1000, return_info=True), repeats=5
+    )
+    limit = solve_equilibrium(*(t.double() for t in (solution, source, cv, ch)), tolerance=1e-8, max_iterations=5000)
+    return {
+        "loop_iterations": iterations,
+        "loop_s": loop_s,
+        "solver_s": solve_s,
+        "speedup": loop_s / solve_s,
+        "solver_iterations": info.iterations,
+        "relative_difference": _relative(solution, loop, seen),
+        "loop_to_limit": _relative(loop, limit, seen),
+        "solver_to_limit": _relative(solution, limit, seen),
+    }
+
+
+def _start_rows(scenes: _Scenes, quick: bool) -> Iterator[dict]:
+    """Iterations to a relative residual of 1e-3, from bicubic and from the previous frame's solution."""
+    height, width, scale = (240, 320, 8) if quick else (480, 640, 8)
+    for name in scenes.names:
+        frames = [scenes.problem(name, scale, height, width, frame) for frame in (0, 1)]
+        for adjustment in ("multiplicative", "additive"):
+            row = {"scene": name, "adjustment": adjustment, "scale": scale, "size": f"{width}x{height}"}
+            yield row | _cold_and_warm(*frames, adjustment)
+
+
+def _cold_and_warm(previous: Problem, current: Problem, adjustment: str) -> dict:
+    options = {"tolerance": 1e-3, "max_iterations": 1000, "adjustment": adjustment, "return_info": True}
+    last = solve_equilibrium(*previous, **options)[0]
+    cold_s, (_, cold) = _timed(lambda: solve_equilibrium(*current, **options), repeats=3)
+    warm_s, (_, warm) = _timed(lambda: solve_equilibrium(last, *current[1:], **options), repeats=3)
+    return {
+        "cold_iterations": cold.iterations,
+        "warm_iterations": warm.iterations,
+        "cold_s": cold_s,
+        "warm_s": warm_s,
+    }
+
+
+def _gradient_rows(quick: bool) -> Iterator[dict]:
+    """One training step (forward, backward), each scheme in a process of its own so that its peak memory is its own."""
+    size, unrolled = (64, 256) if quick else (128, 1024)
+    context = multiprocessing.get_context("spawn")
+    threads = torch.get_num_threads()
+    for scheme in ("implicit", "unrolled"):
+        with context.Pool(1) as pool:
+            seconds, peak = pool.apply(_gradient_step, (scheme, size, unrolled, threads))
+        yield {
+            "scheme": scheme if scheme == "implicit" else f"unrolled, {unrolled} iterations",
+            "crop": f"{size}x{size}",
+            "seconds": seconds,
+            "peak_MiB": peak,
+        }
+
+
+def _gradient_step(scheme: str, size: int, iterations: int, threads: int) -> tuple[float, float]:
+    """Seconds and MiB that one step adds to a process that has warmed up on a small one."""
+    torch.set_num_threads(threads)
+    scenes = _Scenes(None, None, torch.device("cpu"))
+
+    def step(side: int, count: int) -> None:
+        start, source, cv, ch = scenes.problem("room", 8, side, side)
+        cv, ch = cv.requires_grad_(), ch.requires_grad_()
+        if scheme == "implicit":
+            out = solve_equilibrium(start, source, cv, ch, tolerance=1e-3)
+        else:
+            out = diffuse_adjust(start, source, cv, ch, count)
+        (out - start).abs().mean().backward()
+
+    step(32, 2)
+    before = _peak_mib()
+    seconds, _ = _timed(lambda: step(size, iterations), repeats=1)
+    return seconds, _peak_mib() - before
+
+
+def _peak_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[dict]:
+    """Time per frame of each method's default size; networks run with fresh weights, which cost the same."""
+    height, width, scale = (240, 320, 8) if quick else (480, 640, 8)
+    depth, guide = scenes.load("room", height, width)
+    depth_lr = block_mean(depth, scale)
+    for method in methods:
+        torch.manual_seed(0)
+        model = create_model(method, scale).eval().to(scenes.device)
+        source = depth_lr if model.accepts_holes else fill_invalid(depth_lr)
+        seconds, output = _timed(
+            lambda model=model, source=source: model(source, guide if model.requires_guide else None), repeats=5
+        )
+        row = {
+            "method": method,
+            "size": model.size,
+            "scale": scale,
+            "output": f"{width}x{height}",
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "seconds": seconds,
+            "lr_error": _lr_error(output, depth_lr, scale),
+        }
+        yield row | _solver_share(model, source, guide)
+
+
+def _solver_share(model: DepthSRModel, source: torch.Tensor, guide: torch.Tensor) -> dict:
+    """Cold and warm iterations of a diffusion model at its own tolerance; nothing for the others."""
+    if not isinstance(model, EquilibriumModel):
+        return {}
+    start, cv, ch = model.prepare(source, guide)
+    solution, cold = model.solve(source, start, cv, ch)
+    _, warm = model.solve(source * 1.005, solution, cv, ch)
+    return {"cold_iterations": cold.iterations, "warm_iterations": warm.iterations, "tolerance": model.tolerance}
+
+
+def _lr_error(output: torch.Tensor, depth_lr: torch.Tensor, scale: int) -> float:
+    """Largest |block mean - source| over the range of the source."""
+    valid = torch.isfinite(depth_lr)
+    extent = depth_lr[valid].max() - depth_lr[valid].min()
+    return float(((block_mean(output, scale) - depth_lr)[valid].abs().max() / extent).cpu())
+
+
+def _relative(image: torch.Tensor, reference: torch.Tensor, seen: torch.Tensor) -> float:
+    """Mean relative difference over the pixels of cells that have a source."""
+    return float(((image - reference).abs() / reference.abs())[seen].double().mean())
+
+
+def _timed(work: Callable, repeats: int) -> tuple[float, object]:
+    """Median wall time in seconds (after one warm-up when repeated) and the last result."""
+    times = []
+    for index in range(repeats + (repeats > 1)):
+        _synchronise()
+        began = time.perf_counter()
+        result = work()
+        _synchronise()
+        if repeats == 1 or index:
+            times.append(time.perf_counter() - began)
+    return statistics.median(times), result
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _machine(device: torch.device) -> dict:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "device": name,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1),
+        "torch": torch.__version__,
+    }
+
+
+_COLUMNS = {
+    "equilibrium": (
+        ("scene", "scene", "{}"),
+        ("s", "scale", "{}"),
+        ("loop", "loop_s", "{:.2f} s"),
+        ("solver", "solver_s", "{:.3f} s"),
+        ("times faster", "speedup", "{:.0f}"),
+        ("iterations", "solver_iterations", "{}"),
+        ("difference", "relative_difference", "{:.1e}"),
+        ("loop to limit", "loop_to_limit", "{:.1e}"),
+        ("solver to limit", "solver_to_limit", "{:.1e}"),
+    ),
+    "starts": (
+        ("scene", "scene", "{}"),
+        ("adjustment", "adjustment", "{}"),
+        ("size", "size", "{}"),
+        ("cold iterations", "cold_iterations", "{}"),
+        ("warm iterations", "warm_iterations", "{}"),
+        ("cold", "cold_s", "{:.3f} s"),
+        ("warm", "warm_s", "{:.3f} s"),
+    ),
+    "gradient": (
+        ("scheme", "scheme", "{}"),
+        ("crop", "crop", "{}"),
+        ("one step", "seconds", "{:.3f} s"),
+        ("peak memory", "peak_MiB", "{:.1f} MiB"),
+    ),
+    "methods": (
+        ("method", "method", "{}"),
+        ("size", "size", "{}"),
+        ("output", "output", "{}"),
+        ("parameters", "parameters", "{:,}"),
+        ("time per frame", "seconds", "{:.3f} s"),
+        ("LR error / range", "lr_error", "{:.1e}"),
+        ("iterations cold", "cold_iterations", "{}"),
+        ("warm", "warm_iterations", "{}"),
+    ),
+}
+_TITLES = {
+    "equilibrium": "Equilibrium: solver against the paper's loop (mean relative differences)",
+    "starts": "Iterations to a relative residual of 1e-3, s = 8",
+    "gradient": "One training step through the equilibrium, s = 8",
+    "methods": "Methods, s = 8",
+}
+
+
+def _print_tables(result: dict) -> None:
+    console = Console() if sys.stdout.isatty() else Console(width=110)
+    machine = result["machine"]
+    console.print(
+        f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads, load {machine['load']}, "
+        f"torch {machine['torch']}"
+    )
+    for section, columns in _COLUMNS.items():
+        if section not in result:
+            continue
+        title = _TITLES[section]
+        if section == "equilibrium":
+            row = result[section][0]
+            title += f", {row['size']}, {row['loop_iterations']} loop iterations, kappa {KAPPA}, float32"
+        table = Table(title=title)
+        for heading, key, _ in columns:
+            table.add_column(heading, justify="left" if key in ("scene", "method", "scheme", "adjustment") else "right")
+        for row in result[section]:
+            table.add_row(*(form.format(row[key]) if key in row else "" for _, key, form in columns))
+        console.print(table)
