@@ -42,7 +42,7 @@ demo: venv ## play a bag through the live node; writes demo_out/metrics.json and
 	@$(own_domain) $(venv)/python -m depth_sr_ros.cli demo --bag "$(BAG)" --out "$(OUT)" --method "$(METHOD)" --scale "$(SCALE)"
 
 test: venv ## run every test
-	$(own_domain) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(venv)/python -m pytest $(PYTEST_ARGS)
+	$(own_domain) OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(venv)/python -m pytest $(PYTEST_ARGS)
 
 lint: venv ## check the style: ruff, ament_pep257, and package.xml as colcon reads it
 	$(venv)/ruff check $(existing_paths)
