@@ -81,6 +81,7 @@ class EquilibriumModel(DepthSRModel):
         start: torch.Tensor,
         cv: torch.Tensor,
         ch: torch.Tensor,
+        max_iterations: int | None = None,
         time_budget_s: float | None = None,
     ) -> tuple[torch.Tensor, EquilibriumInfo]:
         """The equilibrium that `start` flows to under the constraint of depth_lr.
@@ -89,27 +90,29 @@ class EquilibriumModel(DepthSRModel):
             depth_lr: (B, 1, h, w), NaN: no constraint.
             start: (B, 1, H, W), finite: from `prepare`, or the last frame's solution.
             cv, ch: from `prepare`.
+            max_iterations: budget in place of the model's own.
             time_budget_s: wall time after which the solution so far is returned; None: no limit.
 
         Returns:
             (B, 1, H, W) and how the solver ended (the worse half, where a batch needed both adjustments).
         """
+        budget = {"max_iterations": max_iterations or self.max_iterations, "time_budget_s": time_budget_s}
         with torch.autocast(depth_lr.device.type, enabled=False):
             if self.lr_kernel == "bicubic":
-                return self._solve(fill_invalid(depth_lr), start, cv, ch, "additive", time_budget_s)
+                return self._solve(fill_invalid(depth_lr), start, cv, ch, "additive", **budget)
             positive = ~(depth_lr <= 0).flatten(1).any(dim=1)  # NaN is not <= 0
             if self.adjustment == "additive" or not bool(positive.any()):
-                return self._solve(depth_lr, start, cv, ch, "additive", time_budget_s)
+                return self._solve(depth_lr, start, cv, ch, "additive", **budget)
             if bool(positive.all()):
-                return self._solve(depth_lr, start, cv, ch, "multiplicative", time_budget_s)
+                return self._solve(depth_lr, start, cv, ch, "multiplicative", **budget)
             result, infos = torch.empty_like(start), []
             for group, adjustment in ((positive, "multiplicative"), (~positive, "additive")):
                 inputs = (tensor[group] for tensor in (depth_lr, start, cv, ch))
-                result[group], info = self._solve(*inputs, adjustment, time_budget_s)
+                result[group], info = self._solve(*inputs, adjustment, **budget)
                 infos.append(info)
             return result, max(infos, key=lambda info: float(info.relative_residual.max()))
 
-    def _solve(self, depth_lr, start, cv, ch, adjustment, time_budget_s) -> tuple[torch.Tensor, EquilibriumInfo]:
+    def _solve(self, depth_lr, start, cv, ch, adjustment, **budget) -> tuple[torch.Tensor, EquilibriumInfo]:
         kernel = None
         if self.lr_kernel == "bicubic":
             sizes = zip(depth_lr.shape[-2:], start.shape[-2:])
@@ -120,11 +123,10 @@ class EquilibriumModel(DepthSRModel):
             cv,
             ch,
             tolerance=self.tolerance,
-            max_iterations=self.max_iterations,
             adjustment=adjustment,
             constraint=kernel,
-            time_budget_s=time_budget_s,
             return_info=True,
+            **budget,
         )
 
 

@@ -117,8 +117,10 @@ def test_solver_options_reach_the_solver():
         start, cv, ch = model.prepare(depth, guide)
         output, cold = model.solve(depth, start, cv, ch)
         _, warm = model.solve(depth, output, cv, ch)
+        _, short = model.solve(depth, start, cv, ch, max_iterations=2)
         _, hurried = model.solve(depth, start, cv, ch, time_budget_s=0.0)
     assert warm.iterations < cold.iterations
+    assert short.iterations <= 2 and not short.converged
     assert hurried.iterations == 0 and not hurried.converged
 
 

@@ -2,6 +2,7 @@
 
 from .base import DepthSRMethod
 from .ctkt import CTKT
+from .dada import DADA
 from .supervised import Supervised
 
-__all__ = ["CTKT", "DepthSRMethod", "Supervised"]
+__all__ = ["CTKT", "DADA", "DepthSRMethod", "Supervised"]

@@ -69,6 +69,10 @@ class DepthSRMethod(L.LightningModule):
             raise ValueError(f"{self.network.name} needs colour: set data.with_guide=true and require_guide=true")
         return batch["guide"]
 
+    def output_of(self, batch: Batch) -> torch.Tensor:
+        """The network's (B, 1, H, W) for a batch, as validation scores it."""
+        return self(batch["depth_lr"], self.guide_of(batch))
+
     def configure_optimizers(self) -> dict[str, Any]:
         optimiser = self.optimisation.optimiser(self.parameters())
         scheduler = self.optimisation.scheduler(optimiser, self.total_steps(), self.steps_per_epoch())
@@ -121,8 +125,7 @@ class DepthSRMethod(L.LightningModule):
     def _score(self, batch: Batch, stage: str) -> None:
         """Log the MAD of the output and of bicubic upsampling in the data's unit: the mean over whole scenes."""
         self.check_batch(batch)
-        estimates = {"mad": self(batch["depth_lr"], self.guide_of(batch)), "mad_bicubic": None}
-        estimates["mad_bicubic"] = bicubic(batch["depth_lr"], scale=self.network.scale)
+        estimates = {"mad": self.output_of(batch), "mad_bicubic": bicubic(batch["depth_lr"], scale=self.network.scale)}
         for name, estimate in estimates.items():
             error = self.mad_in_unit(estimate, batch)
             shown = name == "mad"
@@ -140,6 +143,6 @@ class DepthSRMethod(L.LightningModule):
         return writer if hasattr(writer, "add_image") else None
 
     def _show(self, batch: Batch) -> None:
-        output = self(batch["depth_lr"], self.guide_of(batch))
+        output = self.output_of(batch)
         picture = comparison(batch["depth_lr"][0, 0], output[0, 0], batch["depth_hr"][0, 0], batch["valid"][0, 0])
         self._tensorboard().add_image(f"val/{batch['name'][0]}", picture, self.global_step, dataformats="HWC")

@@ -1,0 +1,151 @@
+"""DADA: features learned through a diffusion's equilibrium, "Guided Depth Super-Resolution by Deep Anisotropic
+Diffusion", CVPR 2023."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from depth_sr_ros.diffusion import diffuse_adjust
+from depth_sr_ros.import_weights import read_checkpoint
+from depth_sr_ros.weights import load_model
+
+from ..losses import l1_loss
+from .base import Batch, DepthSRMethod
+from .optimisation import Optimisation
+
+
+class DADA(DepthSRMethod):
+    """Minimise the L1 distance between the equilibrium and the ground truth, over valid pixels.
+
+    Invalid LR cells put no constraint on the diffusion (they are NaN to the network), and pixels without ground truth
+    none on the loss. The multiplicative adjustment needs positive depth: let the data room divide, not shift
+    (``data.normalise=max`` or ``none``).
+
+    Args:
+        scale: upsampling factor.
+        size: "paper" or "lite".
+        options: further keyword arguments of the network, such as ``prior: dsrnet``.
+        optimisation: optimiser and schedule; None: the paper's (Adam 1e-4, weight decay 1e-5, times 0.9 every 100
+            epochs, gradient norm at most 0.01).
+        gradient: "implicit" (of the equilibrium itself, by one more solve; not in the paper) or "unrolled" (the
+            paper's: a random number of iterations without gradient, then `n_grad` with it).
+        solver_iterations: the implicit gradient's budget in training, forward and backward.
+        n_pre: the paper's N_pre: 0 to n_pre - 1 iterations without gradient come first, drawn anew for each step.
+        n_grad: the paper's N_grad, iterations that back-propagation unrolls.
+        loss_weight: factor on the loss (the paper: 10), which counts only through the gradient's clipping.
+        prior_weights: of the prior: None for the bundled ones, a variant's name or a .safetensors file. With the
+            network's option ``train_prior`` and "fresh" here it starts untrained.
+        encoder_weights: a ResNet-50 trained on ImageNet, as torchvision saves it (.pth), for the encoder of size
+            "paper" to start from, as in the paper; None: random weights.
+
+    Raises:
+        ValueError: for options that exclude each other or cannot be met (`WeightsError`: weights missing or unfit).
+    """
+
+    def __init__(
+        self,
+        scale: int = 8,
+        size: str = "paper",
+        options: dict[str, Any] | None = None,
+        optimisation: Optimisation | None = None,
+        gradient: Literal["implicit", "unrolled"] = "implicit",
+        solver_iterations: int = 100,
+        n_pre: int = 8000,
+        n_grad: int = 1024,
+        loss_weight: float = 10.0,
+        prior_weights: str | None = None,
+        encoder_weights: str | None = None,
+    ):
+        if solver_iterations < 1 or n_pre < 1 or n_grad < 1:
+            raise ValueError(
+                f"solver_iterations, n_pre and n_grad must be at least 1, got {solver_iterations}, {n_pre}, {n_grad}"
+            )
+        options, prior = _with_prior(scale, size, dict(options or {}), prior_weights)
+        super().__init__("dada", scale, size, options, optimisation or paper_optimisation())
+        if prior is not None:
+            self.network.prior.load_state_dict(prior)
+        if encoder_weights is not None:
+            if size != "paper":
+                raise ValueError("encoder_weights are for the ResNet-50 of size 'paper': drop them or change the size")
+            self.network.features.load_encoder(read_checkpoint(Path(encoder_weights)))
+        self.gradient, self.solver_iterations = gradient, solver_iterations
+        self.n_pre, self.n_grad, self.loss_weight = n_pre, n_grad, loss_weight
+
+    def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
+        self.check_batch(batch)
+        prepared = self.network.prepare(constraint_of(batch), self.guide_of(batch))
+        output = (self.unrolled if self.gradient == "unrolled" else self.equilibrium)(batch, *prepared)
+        loss = self.loss_weight * l1_loss(output, batch["depth_hr"], batch["valid"])
+        self.check_finite(loss, batch)
+        self.log("train_loss", loss, prog_bar=True)
+        self.log("kappa", self.network.log_kappa.detach().exp())
+        return loss
+
+    def equilibrium(self, batch: Batch, start: torch.Tensor, cv: torch.Tensor, ch: torch.Tensor) -> torch.Tensor:
+        """The equilibrium (B, 1, H, W), differentiable by the implicit function theorem."""
+        output, info = self.network.solve(constraint_of(batch), start, cv, ch, max_iterations=self.solver_iterations)
+        self.log("solver_iterations", float(info.iterations))
+        return output
+
+    def unrolled(self, batch: Batch, start: torch.Tensor, cv: torch.Tensor, ch: torch.Tensor) -> torch.Tensor:
+        """The paper's diffuse-adjust loop; gradients pass through its last `n_grad` iterations."""
+        depth_lr = constraint_of(batch)
+        # By the step, so that a resumed run draws what an unbroken one does, and all devices take equally long.
+        iterations = random.Random(self.global_step).randrange(self.n_pre)
+        with torch.autocast(start.device.type, enabled=False):
+            with torch.no_grad():
+                start = diffuse_adjust(start, depth_lr, cv, ch, iterations)
+            return diffuse_adjust(start, depth_lr, cv, ch, self.n_grad)
+
+    def output_of(self, batch: Batch) -> torch.Tensor:
+        return self(constraint_of(batch), self.guide_of(batch))
+
+    def check_batch(self, batch: Batch) -> None:
+        super().check_batch(batch)
+        if self.network.adjustment == "multiplicative" and bool((batch["offset"] != 0).any()):
+            raise ValueError(
+                "the multiplicative adjustment needs depth ratios, and this data is shifted to start at 0: "
+                "set data.normalise=max (or none), or options.adjustment=additive"
+            )
+
+
+def constraint_of(batch: Batch) -> torch.Tensor:
+    """(B, 1, h, w) depth_lr with NaN where the sensor saw nothing: no constraint there."""
+    return torch.where(batch["valid_lr"], batch["depth_lr"], torch.nan)
+
+
+def paper_optimisation() -> Optimisation:
+    """The paper's, for a data set of Middlebury's size: the learning rate falls by a tenth every 100 epochs."""
+    return Optimisation(
+        learning_rate=1e-4,
+        betas=(0.9, 0.999),
+        weight_decay=1e-5,
+        schedule="step",
+        decay=0.9,
+        decay_epochs=100,
+        gradient_clip=0.01,
+    )
+
+
+def _with_prior(
+    scale: int, size: str, options: dict[str, Any], weights: str | None
+) -> tuple[dict[str, Any], dict[str, torch.Tensor] | None]:
+    """The network's options with those that the prior's weights were made with, and these weights."""
+    if options.get("prior", "none") == "none":
+        if weights is not None:
+            raise ValueError("prior_weights need a prior: set options.prior=dsrnet")
+        return options, None
+    if weights == "fresh":
+        if not options.get("train_prior"):
+            raise ValueError("an untrained prior that is never trained helps nobody: set options.train_prior=true")
+        return options, None
+    wanted = options.get("prior_options") or {}
+    prior, card = load_model(options["prior"], scale, wanted.get("size", size), weights)
+    made_with = {"size": prior.size, **card.options}
+    if not wanted.items() <= made_with.items():
+        raise ValueError(f"prior_options are {wanted}, but the prior's weights were made with {made_with}")
+    return options | {"prior_options": made_with}, prior.state_dict()
