@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import torch
 
+from depth_sr_ros.weights import load_weights
+
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
 from .optimisation import Optimisation
@@ -22,6 +24,7 @@ class Supervised(DepthSRMethod):
         optimisation: optimiser and schedule.
         normalise: what a patch is normalised by inside the network: "patch" (its own range, so that any contrast is
             seen at any size) or "frame" (the whole map's range, as a whole image is at inference).
+        weights: a .safetensors file of the same network to start from, to fine-tune on own data; None: random.
     """
 
     def __init__(
@@ -32,8 +35,11 @@ class Supervised(DepthSRMethod):
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
         normalise: Literal["patch", "frame"] = "patch",
+        weights: str | None = None,
     ):
         super().__init__(method, scale, size, options, optimisation)
+        if weights is not None:
+            load_weights(self.network, weights)
         self.normalise = normalise
         if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
             raise ValueError(f"{method} does not normalise its input: use normalise='patch'")

@@ -11,7 +11,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny import NARROW, batch, checkpoint_at, data, same_weights, trainer
 
 from depth_sr_ros.metrics import mad
+from depth_sr_ros.models import create_model
 from depth_sr_ros.resize import bicubic
+from depth_sr_ros.weights import ModelCard, WeightsError, save_weights
 from training.methods import Supervised
 from training.methods.base import NonFiniteLoss
 from training.methods.optimisation import Optimisation
@@ -130,3 +132,15 @@ def test_both_normalisations_train_but_differ():
         task.log = lambda *a, **k: None
         losses[normalise] = task.training_step(low, 0).item()
     assert losses["patch"] != losses["frame"]
+
+
+def test_starts_from_given_weights(tmp_path):
+    """Fine-tuning: the network begins as the file has it, and a file of another scale is refused."""
+    trained = create_model("dsrnet", 4, "lite", **NARROW)
+    card = ModelCard(
+        method="dsrnet", scale=4, size="lite", options=NARROW, data="-", lr_kernel="-", steps=0, date="2026-11-21"
+    )
+    path = str(save_weights(trained, tmp_path / "w.safetensors", card))
+    assert same_weights(Supervised("dsrnet", 4, "lite", NARROW, weights=path).network, trained)
+    with pytest.raises(WeightsError, match="scale 4"):
+        Supervised("dsrnet", 8, "lite", NARROW, weights=path)
