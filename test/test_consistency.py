@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from depth_sr_ros.consistency import enforce_consistency
+from depth_sr_ros.consistency import bound_to_neighbours, enforce_consistency
 from depth_sr_ros.resize import block_mean
 
 
@@ -31,3 +31,28 @@ def test_bad_arguments():
         enforce_consistency(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2), "median")
     with pytest.raises(ValueError, match="integer multiple"):
         enforce_consistency(torch.zeros(1, 1, 4, 5), torch.zeros(1, 1, 2, 2))
+
+
+@pytest.mark.parametrize("scale", [2, 5])
+def test_bounded_output_keeps_its_means_and_stays_within_the_measured_range(scale):
+    torch.manual_seed(1)
+    depth_lr = torch.rand(2, 1, 7, 6) + 0.5
+    depth_lr[1, 0, 3, 3] = torch.nan
+    free = enforce_consistency(torch.randn(2, 1, 7 * scale, 6 * scale), depth_lr)
+    bounded = bound_to_neighbours(free, depth_lr)
+    valid = torch.isfinite(depth_lr)
+    assert (free.amax() > 2) and (free.amin() < 0)
+    torch.testing.assert_close(block_mean(bounded, scale)[valid], depth_lr[valid], atol=1e-5, rtol=0)
+    for b, y, x in valid.permute(0, 2, 3, 1).squeeze(-1).nonzero().tolist():
+        around = depth_lr[b, 0, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        around = around[torch.isfinite(around)]
+        cell = bounded[b, 0, y * scale : (y + 1) * scale, x * scale : (x + 1) * scale]
+        assert around.min() <= cell.min() and cell.max() <= around.max()
+    hole = (1, 0, slice(3 * scale, 4 * scale), slice(3 * scale, 4 * scale))
+    assert torch.equal(bounded[hole], free[hole])
+
+
+def test_bounding_leaves_what_is_within_bounds():
+    depth_lr = torch.rand(1, 1, 5, 5) + 0.5
+    depth = depth_lr.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    assert torch.equal(bound_to_neighbours(depth, depth_lr), depth)

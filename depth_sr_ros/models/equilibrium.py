@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from ..consistency import bound_to_neighbours
 from ..diffusion import EquilibriumInfo, SeparableKernel, solve_equilibrium
 from ..resize import bicubic, bicubic_matrix
 from .base import DepthSRModel
@@ -30,6 +31,8 @@ class EquilibriumModel(DepthSRModel):
         lr_kernel: what the LR depth is of the HR depth: its "block_mean" (a depth camera's pixel, the paper's choice),
             or its MATLAB "bicubic". The latter is adjusted additively, and NaN cells are filled first, because
             neighbouring kernels overlap.
+        bounded: in eval mode, keep every pixel within the 3 x 3 LR depths around its cell without moving the cell's
+            mean (`bound_to_neighbours`); False gives the bare equilibrium, as the paper has it. Only for block_mean.
 
     Raises:
         ValueError: for an option outside its range.
@@ -47,6 +50,7 @@ class EquilibriumModel(DepthSRModel):
         max_iterations: int = 200,
         adjustment: str = "multiplicative",
         lr_kernel: str = "block_mean",
+        bounded: bool = True,
     ):
         super().__init__(scale, size)
         if not 0 < tolerance < 1:
@@ -61,10 +65,15 @@ class EquilibriumModel(DepthSRModel):
         self.max_iterations = max_iterations
         self.adjustment = adjustment
         self.lr_kernel = lr_kernel
+        self.bounded = bounded
 
     def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> torch.Tensor:
         start, cv, ch = self.prepare(depth_lr, guide)
-        return self.solve(depth_lr, start, cv, ch)[0]
+        solution = self.solve(depth_lr, start, cv, ch)[0]
+        # not in training: where a bound acts, the equilibrium's gradient would be lost
+        if self.bounded and not self.training and self.lr_kernel == "block_mean":
+            return bound_to_neighbours(solution, depth_lr)
+        return solution
 
     def prepare(
         self, depth_lr: torch.Tensor, guide: torch.Tensor
