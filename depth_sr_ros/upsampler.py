@@ -125,7 +125,9 @@ class DepthUpsampler:
             raise ValueError(f"{self.method} needs a guide: uint8 RGB of shape {expected}")
         if guide.dtype != np.uint8 or guide.shape != expected:
             raise ValueError(f"{self.method} needs a guide of uint8 {expected}, got {guide.dtype} {guide.shape}")
-        tensor = torch.from_numpy(np.ascontiguousarray(guide)).to(self.device)
+        # a view of a message is read-only, which torch warns about
+        writable = np.require(guide, requirements=["C", "W"])
+        tensor = torch.from_numpy(writable).to(self.device)
         return tensor.permute(2, 0, 1)[None].float() / 255.0
 
     def _pick_precision(self, precision: str) -> torch.dtype | None:

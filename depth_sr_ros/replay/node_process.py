@@ -51,8 +51,6 @@ class NodeProcess:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
         with open(self._log, "wb") as file:
-            # OpenMP threads that spin at barriers, the default, crawl where the cores are busy with anything else: a
-            # frame of guided diffusion was seen to take 30 s instead of 0.3 s.
             # A session of its own: Ctrl-C in the terminal reaches the replay alone, which then ends the node.
             self._process = subprocess.Popen(
                 arguments,
@@ -60,7 +58,7 @@ class NodeProcess:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             )
 
     def exit_code(self) -> int | None:
