@@ -15,7 +15,7 @@ from .budget import Budget, Clock, EquilibriumInfo, check_interval, dot
 from .cells import add_to_cells_, mean_cells, spread_cells
 from .constraint import BlockMean
 from .operator import DiffusionOperator
-from .preconditioner import MultilevelJacobi
+from .preconditioner import SMALLEST_DEGREE, MultilevelJacobi
 
 # Images that GMRES keeps; its memory, whatever the number of iterations.
 _BASIS = 30
@@ -23,8 +23,8 @@ _BASIS = 30
 _FORCING = 0.1
 # A Newton step must keep depth positive: no pixel falls below this share of its value in one step.
 _SMALLEST_SHARE = 0.1
-# So many Newton steps in a row that do not lower the best residual by this share: float precision is reached.
-_STALLED, _PATIENCE = 0.7, 4
+# So many Newton steps in a row that leave more than this share of the best residual: float precision is reached.
+_STALLED, _PATIENCE = 0.95, 5
 
 
 class NewtonKrylov:
@@ -44,6 +44,7 @@ class NewtonKrylov:
         self.source = source
         self._per_source = torch.where(source > 0, 1.0 / source, 0.0)
         self._residual, self._z, self._image = (torch.empty_like(operator.degree) for _ in range(3))
+        self._root = operator.degree.clamp_min(SMALLEST_DEGREE).sqrt()
         self._basis: Tensor | None = None
 
     def solve(self, y: Tensor, reference: Tensor, solvable: Tensor, budget: Budget) -> EquilibriumInfo:
@@ -152,14 +153,8 @@ class NewtonKrylov:
         step = (basis[:, :done].mT @ weights.unsqueeze(2)).view_as(z).div_(root)
         return step, done
 
-    @property
-    def _root(self) -> Tensor:
-        if not hasattr(self, "_root_degree"):
-            self._root_degree = self.precondition.degree.clamp_min(1e-8).sqrt()
-        return self._root_degree
-
     def _norm(self, z: Tensor) -> Tensor:
-        return dot(z * self.precondition.degree, z).sqrt_()
+        return dot(z * self.operator.degree, z).sqrt_()
 
     def _work(self, batch: int, pixels: int) -> Tensor:
         if self._basis is None:

@@ -13,7 +13,7 @@ from .operator import DiffusionOperator
 # The piecewise-constant coarse spaces overlap in what they correct; half of each was the best in measurements.
 _COARSE_WEIGHT = 0.5
 # Keeps 1 / d finite for a pixel that no coefficient connects; real coefficients lie far above.
-_SMALLEST_DEGREE = 1e-8
+SMALLEST_DEGREE = 1e-8
 
 
 class MultilevelJacobi:
@@ -35,14 +35,13 @@ class MultilevelJacobi:
     def __init__(self, operator: DiffusionOperator, constraint: BlockMean | SeparableKernel, scale: int):
         self.constraint = constraint
         self.scale = scale
-        self.degree = operator.degree
         self._sides = [1]
         for factor in _prime_factors(scale)[:-1]:
             self._sides.append(self._sides[-1] * factor)
         if constraint.valid is not None:
             self._sides.append(scale)
         self._inverses = [
-            (1.0 if level == 0 else _COARSE_WEIGHT) / _block_degree(operator, side).clamp_min(_SMALLEST_DEGREE)
+            (1.0 if level == 0 else _COARSE_WEIGHT) / _block_degree(operator, side).clamp_min(SMALLEST_DEGREE)
             for level, side in enumerate(self._sides)
         ]
         if constraint.valid is not None:

@@ -114,6 +114,20 @@ def test_float32_is_near_float64(adjustment):
     torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=0)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
+def test_cuda_is_the_cpu(adjustment):
+    problem = make_problem(8, batch=2, dtype=torch.float32)
+    problem.source[1, 0, 2, 2] = torch.nan
+    expected = solve_equilibrium(*problem, adjustment=adjustment)
+    there = [t.cuda() for t in problem]
+    there[2].requires_grad_()
+    solution = solve_equilibrium(*there, adjustment=adjustment)
+    torch.testing.assert_close(solution.cpu(), expected, rtol=1e-3, atol=0)
+    solution.square().sum().backward()
+    assert bool(torch.isfinite(there[2].grad).all())
+
+
 @pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
 def test_unreachable_tolerance_ends(adjustment):
     problem = make_problem(4, dtype=torch.float32)
