@@ -61,12 +61,8 @@ setup(
         "training": [
             "h5py",
             "jsonargparse[signatures]",
-            "kornia",
             "lightning",
-            "onnx",
-            "onnxscript",
             "tensorboard",
-            "torchmetrics",
         ],
         "test": ["hypothesis", "pytest", "pytest-timeout"],
     },

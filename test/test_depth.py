@@ -27,10 +27,10 @@ def test_to_metres_copies():
     assert (raw == 1).all()
 
 
-@pytest.mark.parametrize("raw", [np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.int16), np.zeros((2, 2, 1), np.uint16)])
-def test_to_metres_refuses_other_images(raw):
+@pytest.mark.parametrize("shape, dtype", [((2, 2), np.uint8), ((2, 2), np.int16), ((2, 2, 1), np.uint16)])
+def test_to_metres_refuses_other_images(shape, dtype):
     with pytest.raises(ValueError, match="depth image"):
-        to_metres(raw)
+        to_metres(np.zeros(shape, dtype))
 
 
 @given(arrays(np.uint16, (3, 4)))

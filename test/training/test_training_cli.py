@@ -57,8 +57,8 @@ def test_every_shipped_config_is_complete(name):
     assert config["data"]["scale"] == scale and config["data"]["patch"] >= 16 * scale
     assert config["trainer"]["logger"]["init_args"]["name"] == name
     assert arguments["size"] == ("lite" if "lite" in name else "paper")
-    kernels = config["data"].get("degradation", {}).get("kernels", [])
-    assert (len(kernels) > 1) == ("robust" in name)
+    kernels = {kernel["class_path"] for kernel in config["data"].get("degradation", {}).get("kernels", [])}
+    assert ({"MatlabBicubic", "BlockMean", "PlainCubic", "Nearest"} <= kernels) == ("robust" in name)
     if name.startswith("ctkt"):
         assert config["data"].get("with_guide", True)
     if name == f"ctkt_x{scale}":
