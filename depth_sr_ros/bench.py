@@ -34,6 +34,7 @@ from depth_sr_ros.resize import block_mean, repeat
 from depth_sr_ros.synthetic import default_camera, random_scene
 
 KAPPA = 0.03  # of RGB in [0, 1]
+SMALL, FULL = (240, 320), (480, 640)  # height, width
 # Start, source, cv, ch.
 Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 SECTIONS = ("equilibrium", "starts", "gradient", "methods")
@@ -68,11 +69,11 @@ def main(args: argparse.Namespace) -> int:
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no CUDA device here")
-    scenes = _Scenes(args.image, args.guide, device)
+    scenes = _Scenes(args.image, args.guide, device, args.quick)
     jobs = {
         "equilibrium": lambda: _equilibrium_rows(scenes, args.quick),
         "starts": lambda: _start_rows(scenes, args.quick),
-        "gradient": lambda: _gradient_rows(args.quick),
+        "gradient": lambda: _gradient_rows(scenes, args.quick),
         "methods": lambda: _method_rows(scenes, methods, args.quick),
     }
     totals = {"equilibrium": 9, "starts": 6, "gradient": 2, "methods": len(methods)}
@@ -96,13 +97,19 @@ def main(args: argparse.Namespace) -> int:
 class _Scenes:
     """Pairs of (depth (1, 1, H, W) metres with NaN, RGB (1, 3, H, W) in [0, 1]): two synthetic and one more."""
 
-    def __init__(self, image: Path | None, guide: Path | None, device: torch.device):
+    def __init__(self, image: Path | None, guide: Path | None, device: torch.device, quick: bool = False):
         self.device = device
         self.real: tuple[np.ndarray, np.ndarray] | None = None
         if image is not None and guide is not None:
             depth, rgb = read_depth(image), read_guide(guide)
             if depth.shape != rgb.shape[:2]:
                 raise ValueError(f"--guide is {rgb.shape[1]}x{rgb.shape[0]}, --image {depth.shape[1]}x{depth.shape[0]}")
+            height, width = SMALL if quick else FULL
+            if depth.shape[0] < height or depth.shape[1] < width + 1:
+                raise ValueError(
+                    f"--image is {depth.shape[1]}x{depth.shape[0]}, the bench needs {width + 1}x{height} or more"
+                    + ("" if quick else ": --quick is content with a smaller one")
+                )
             self.real = (depth, rgb)
         self.names = ("room", "shapes", "desk" if self.real is None else Path(image).stem)
 
@@ -110,9 +117,7 @@ class _Scenes:
         """Frame 0 or 1; the second is 1/30 s later, or the real image shifted by a pixel."""
         if self.real is not None and name == self.names[2]:
             depth, rgb = self.real
-            if depth.shape[0] < height + frame or depth.shape[1] < width + frame:
-                raise ValueError(f"--image is {depth.shape[1]}x{depth.shape[0]}, the bench needs {width}x{height}")
-            top, left = (depth.shape[0] - height) // 2, (depth.shape[1] - width - frame) // 2 + frame
+            top, left = (depth.shape[0] - height) // 2, (depth.shape[1] - width - 1) // 2 + frame
             depth = depth[top : top + height, left : left + width]
             rgb = rgb[top : top + height, left : left + width]
         else:
@@ -131,7 +136,7 @@ class _Scenes:
 
 def _equilibrium_rows(scenes: _Scenes, quick: bool) -> Iterator[dict]:
     """The solver against the paper's loop, both float32 from the same bicubic start, and against the exact limit."""
-    height, width, iterations = (96, 128, 1000) if quick else (240, 320, 8000)
+    height, width, iterations = (96, 128, 1000) if quick else (*SMALL, 8000)
     for name in scenes.names:
         for scale in (4, 8, 16):
             problem = scenes.problem(name, scale, height, width)
@@ -160,7 +165,7 @@ def _against_loop(problem: Problem, iterations: int) -> dict:
 
 def _start_rows(scenes: _Scenes, quick: bool) -> Iterator[dict]:
     """Iterations to a relative residual of 1e-3, from bicubic and from the previous frame's solution."""
-    height, width, scale = (240, 320, 8) if quick else (480, 640, 8)
+    (height, width), scale = SMALL if quick else FULL, 8
     for name in scenes.names:
         frames = [scenes.problem(name, scale, height, width, frame) for frame in (0, 1)]
         for adjustment in ("multiplicative", "additive"):
@@ -181,14 +186,14 @@ def _cold_and_warm(previous: Problem, current: Problem, adjustment: str) -> dict
     }
 
 
-def _gradient_rows(quick: bool) -> Iterator[dict]:
+def _gradient_rows(scenes: _Scenes, quick: bool) -> Iterator[dict]:
     """One training step (forward, backward), each scheme in a process of its own so that its peak memory is its own."""
     size, unrolled = (64, 256) if quick else (128, 1024)
     context = multiprocessing.get_context("spawn")
-    threads = torch.get_num_threads()
+    problems = [[t.cpu().numpy() for t in scenes.problem("room", 8, side, side)] for side in (32, size)]
     for scheme in ("implicit", "unrolled"):
         with context.Pool(1) as pool:
-            seconds, peak = pool.apply(_gradient_step, (scheme, size, unrolled, threads))
+            seconds, peak = pool.apply(_gradient_step, (scheme, *problems, unrolled, torch.get_num_threads()))
         yield {
             "scheme": scheme if scheme == "implicit" else f"unrolled, {unrolled} iterations",
             "crop": f"{size}x{size}",
@@ -197,13 +202,14 @@ def _gradient_rows(quick: bool) -> Iterator[dict]:
         }
 
 
-def _gradient_step(scheme: str, size: int, iterations: int, threads: int) -> tuple[float, float]:
-    """Seconds and MiB that one step adds to a process that has warmed up on a small one."""
+def _gradient_step(
+    scheme: str, small: list[np.ndarray], large: list[np.ndarray], iterations: int, threads: int
+) -> tuple[float, float]:
+    """Seconds and MiB that one step on `large` adds to a process that has warmed up on `small`."""
     torch.set_num_threads(threads)
-    scenes = _Scenes(None, None, torch.device("cpu"))
 
-    def step(problem: Problem, count: int) -> None:
-        start, source, cv, ch = problem
+    def step(problem: list[np.ndarray], count: int) -> None:
+        start, source, cv, ch = (torch.from_numpy(array) for array in problem)
         cv, ch = cv.requires_grad_(), ch.requires_grad_()
         if scheme == "implicit":
             out = solve_equilibrium(start, source, cv, ch, tolerance=1e-3)
@@ -211,17 +217,18 @@ def _gradient_step(scheme: str, size: int, iterations: int, threads: int) -> tup
             out = diffuse_adjust(start, source, cv, ch, count)
         (out - start).abs().mean().backward()
 
-    problem = scenes.problem("room", 8, size, size)
-    step(scenes.problem("room", 8, 32, 32), 2)
-    before = _peak_mib()
-    seconds, _ = _timed(lambda: step(problem, iterations), repeats=1)
+    step(small, 2)
+    before = _peak_mib(reset=True)
+    seconds, _ = _timed(lambda: step(large, iterations), repeats=1)
     return seconds, _peak_mib() - before
 
 
-def _peak_mib() -> float:
-    """Peak resident memory of this process."""
+def _peak_mib(reset: bool = False) -> float:
+    """Peak resident memory of this process; with `reset`, start anew from what is resident now (Linux only)."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the parent held before this process began
+    if status.exists():
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
@@ -229,7 +236,7 @@ def _peak_mib() -> float:
 
 def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[dict]:
     """Time per frame of each method's default size; networks run with fresh weights, which cost the same."""
-    height, width, scale = (240, 320, 8) if quick else (480, 640, 8)
+    (height, width), scale = SMALL if quick else FULL, 8
     depth, guide = scenes.load("room", height, width)
     depth_lr = block_mean(depth, scale)
     for method in methods:

@@ -45,6 +45,8 @@ def test_real_image_and_tables(tmp_path, capsys):
         run(*words, "--guide", str(tmp_path / "small.png"))
     with pytest.raises(ValueError, match="belong together"):
         run(*words)
+    with pytest.raises(ValueError, match="needs 641x480 or more: --quick"):
+        run(*words[1:], "--guide", str(tmp_path / "rgb.png"))
 
 
 def test_solver_is_measured_against_the_loop():
@@ -57,7 +59,9 @@ def test_solver_is_measured_against_the_loop():
 
 @pytest.mark.parametrize("scheme", ["implicit", "unrolled"])
 def test_gradient_step(scheme):
-    seconds, peak = bench._gradient_step(scheme, 32, 4, torch.get_num_threads())
+    scenes = bench._Scenes(None, None, torch.device("cpu"))
+    problem = [t.numpy() for t in scenes.problem("room", 8, 32, 32)]
+    seconds, peak = bench._gradient_step(scheme, problem, problem, 4, torch.get_num_threads())
     assert seconds > 0 and peak >= 0
 
 

@@ -23,6 +23,8 @@ from .preconditioner import MultilevelJacobi
 from .projected_cg import ProjectedCG
 from .shapes import check_grid
 
+# At scale 1; an error of y that a given residual leaves grows like the scale.
+_DEFAULT_TOLERANCE = 3.2e-4
 ADJUSTMENTS = ("multiplicative", "additive")
 
 
@@ -32,7 +34,7 @@ def solve_equilibrium(
     cv: Tensor,
     ch: Tensor,
     *,
-    tolerance: float = 2e-5,
+    tolerance: float | None = None,
     max_iterations: int = 500,
     adjustment: str = "multiplicative",
     constraint: SeparableKernel | None = None,
@@ -59,7 +61,8 @@ def solve_equilibrium(
             the surroundings); positive if the adjustment is multiplicative. H = s h, W = s w. A sample without any
             valid cell is returned as it came, with zero gradient.
         cv, ch: (B, 1, H - 1, W) and (B, 1, H, W - 1), coefficients >= 0, finite, see `edge_coefficients`.
-        tolerance: relative residual to stop at, of every sample.
+        tolerance: relative residual to stop at, of every sample; None: 3.2e-4 / s, which kept the mean relative error
+            below 1e-4 at every scale and scene measured.
         max_iterations: of conjugate gradients, in all; likewise in `backward`.
         adjustment: "multiplicative" (the paper's eq. 3) or "additive".
         constraint: how the LR pixels arise; None is the block mean. A `SeparableKernel` goes with the additive
@@ -82,6 +85,7 @@ def solve_equilibrium(
     scale = check_grid(depth, source, cv, ch)
     if adjustment not in ADJUSTMENTS:
         raise ValueError(f"adjustment must be one of {ADJUSTMENTS}, got {adjustment!r}")
+    tolerance = _DEFAULT_TOLERANCE / scale if tolerance is None else tolerance
     if not tolerance > 0 or max_iterations < 1:
         raise ValueError(f"tolerance must be > 0 and max_iterations >= 1, got {tolerance} and {max_iterations}")
     kernel, source = _constraint_of(source, scale, adjustment, constraint)

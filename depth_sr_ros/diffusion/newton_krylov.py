@@ -45,6 +45,7 @@ class NewtonKrylov:
         self._per_source = torch.where(source > 0, 1.0 / source, 0.0)
         self._residual, self._z, self._image = (torch.empty_like(operator.degree) for _ in range(3))
         self._root = operator.degree.clamp_min(SMALLEST_DEGREE).sqrt()
+        self._inverse_root = self._root.reciprocal()
         self._basis: Tensor | None = None
 
     def solve(self, y: Tensor, reference: Tensor, solvable: Tensor, budget: Budget) -> EquilibriumInfo:
@@ -133,14 +134,14 @@ class NewtonKrylov:
         interval = check_interval(z)
         done = 0
         for j in range(limit):
-            direction = torch.div(basis[:, j].view_as(z), root, out=self._image)
+            direction = torch.mul(basis[:, j].view_as(z), self._inverse_root, out=self._image)
             operator.apply(direction, self._residual)
             w = self.precondition(self._residual, self._image).mul_(root).view(batch, -1, 1)
             seen = basis[:, : j + 1]
             overlap = seen @ w
             w.baddbmm_(seen.mT, overlap, alpha=-1)
             length = dot(w, w).sqrt_()
-            torch.div(w.view(batch, -1), length.clamp_min(tiny).unsqueeze(1), out=basis[:, j + 1])
+            torch.mul(w.view(batch, -1), length.clamp_min(tiny).reciprocal().unsqueeze(1), out=basis[:, j + 1])
             hessenberg[:, : j + 1, j] = overlap.squeeze(2)
             hessenberg[:, j + 1, j] = length
             gamma[:, j + 1] = -dot(gamma[:, : j + 1], overlap.squeeze(2)) / length.clamp_min(tiny)
@@ -150,7 +151,7 @@ class NewtonKrylov:
             ):
                 break
         weights = _least_squares(hessenberg[:, : done + 1, :done], norm)
-        step = (basis[:, :done].mT @ weights.unsqueeze(2)).view_as(z).div_(root)
+        step = (basis[:, :done].mT @ weights.unsqueeze(2)).view_as(z).mul_(self._inverse_root)
         return step, done
 
     def _norm(self, z: Tensor) -> Tensor:
