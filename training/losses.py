@@ -1,4 +1,5 @@
-"""The losses of the methods, each by its equation. All are means, so their weights do not depend on sizes.
+"""The losses of the methods, each by its equation. All are means over pixels, or over rows of an affinity matrix, so
+their weights do not depend on sizes.
 
 Shapes: depth maps (B, 1, H, W); `valid` (B, 1, H, W) bool, False pixels count for nothing; features (B, C, H, W).
 "CTKT" is the CVPR 2021 paper on cross-task knowledge transfer.
@@ -63,12 +64,15 @@ def affinity_distillation(
 ) -> torch.Tensor:
     """CTKT eq. 5: mean over the N feature maps of the L1 distance between their affinity matrices.
 
+    The paper writes ||.||_1; here it is the mean over rows of each row's L1 distance. Rows sum to 1, so a row's
+    distance lies in [0, 2] whatever their number, while a mean over all entries would vanish with the grid's size.
+
     Args:
         present: (B,) bool, the samples that count.
         pool: side of the grid to which features are pooled first (see `affinity`).
     """
-    each = [(affinity(s, pool) - affinity(t, pool)).abs() for s, t in zip(student, teacher)]
-    return torch.stack([masked_mean(difference, present[:, None, None]) for difference in each]).mean()
+    each = [(affinity(s, pool) - affinity(t, pool)).abs().sum(dim=-1) for s, t in zip(student, teacher)]
+    return torch.stack([masked_mean(distance, present[:, None]) for distance in each]).mean()
 
 
 def structure_map(depth: torch.Tensor) -> torch.Tensor:

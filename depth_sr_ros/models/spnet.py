@@ -24,6 +24,9 @@ class SPNet(nn.Module):
             layers += [conv(width * (2 if number == 0 else 1), width), nn.ReLU()]
         self.structure = nn.Sequential(*layers, conv(width, 1))
         initialise(self)
+        # L_struc's gradient reaches DSRNet through this layer: from a random SPNet at full strength it is as large as
+        # that of L_DSR, and step 2 would start with noise
+        shrink(self.structure[-1])
 
     def forward(
         self,

@@ -84,3 +84,14 @@ def test_pooled_affinity_is_that_of_block_means():
     blocks = features.reshape(1, 3, 4, 3, 4, 3).mean(dim=(3, 5))
     torch.testing.assert_close(affinity(features, pool=4), affinity(blocks))
     assert affinity(torch.randn(1, 2, 64, 64), pool=16).shape == (1, 256, 256)
+
+
+def test_a_fresh_spnet_passes_little_gradient_on():
+    """Step 2 starts with what DSRNet has learnt, not with the noise of a random network."""
+    torch.manual_seed(0)
+    net, features = SPNet(width=16), torch.randn(1, 16, 24, 24, requires_grad=True)
+    error = torch.randn(1, 1, 24, 24)
+    (net(features, features.detach(), error, error) - 0.5).abs().mean().backward()
+    seen = features.grad.abs().mean().item()
+    direct = 1 / features[:, 0].numel()  # of L1 on one of the channels
+    assert 0 < seen < 0.05 * direct

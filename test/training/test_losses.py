@@ -67,3 +67,12 @@ def test_structure_loss_leaves_windows_with_invalid_pixels_out():
     predicted = losses.structure_map(depth)
     depth[0, 0, 4, 4] = 1000.0
     assert losses.structure_loss(predicted, depth, valid).item() < 1e-6
+
+
+def test_affinity_distillation_is_the_rows_l1_distance_and_does_not_vanish_with_the_grid():
+    alike, apart = torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 8, 8)
+    apart[:, :, :, :4] = 100.0  # each of these 32 pixels resembles those 32 alone: 1/32 instead of 1/64 each
+    for pool in (2, 4, 8):  # a row of the left half is 1 away, one of the right half 0
+        distance = losses.affinity_distillation([alike], [apart], torch.tensor([True, False]), pool)
+        torch.testing.assert_close(distance, torch.tensor(0.5))
+    assert losses.affinity_distillation([alike], [apart], torch.tensor([False, False]), 4) == 0
