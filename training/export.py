@@ -84,11 +84,9 @@ def read_checkpoint(path: Path) -> tuple[DepthSRModel, dict[str, Any]]:
 
 
 def validation_scores(checkpoint: dict[str, Any]) -> dict[str, float]:
-    """{"validation": MAD} of the checkpoint's own step, where it was kept as the best one."""
-    for name, state in checkpoint.get("callbacks", {}).items():
-        if name.startswith("ModelCheckpoint") and "val_mad" in name and state.get("current_score") is not None:
-            return {"validation": float(state["current_score"])}
-    return {}
+    """{"validation": MAD} where these very weights were validated; {} when the last validation was at another step."""
+    validated = checkpoint.get("validated") or {}
+    return {"validation": validated["mad"]} if validated.get("step") == checkpoint["global_step"] else {}
 
 
 def parse_scores(pairs: list[str]) -> dict[str, float]:

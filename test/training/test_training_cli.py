@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import yaml
 from depth_sr_ros.weights import WeightsError, load_model, read_card
 from training.cli import CONFIGS, load_config, merge, run
 from training.export import main as export
-from training.export import read_checkpoint
+from training.export import read_checkpoint, validation_scores
+from training.methods import DepthSRMethod
 
 SCALES = (2, 4, 8, 16)
 FORMS = ("ctkt_x{}", "ctkt_lite_x{}", "ctkt_lite_x{}_robust", "dsrnet_lite_x{}", "dsrnet_lite_x{}_robust")
@@ -118,6 +120,20 @@ def test_fit_resume_validate_and_export(tiny, tmp_path, capsys):
     model, _ = load_model("dsrnet", 2, "lite", out)
     trained, _ = read_checkpoint(best)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), trained.state_dict().values()))
+
+
+def test_last_is_the_last_step_also_when_validation_gets_worse(tiny, tmp_path, monkeypatch):
+    worse = itertools.count(1)
+    monkeypatch.setattr(DepthSRMethod, "mad_in_unit", lambda self, *given: torch.full((1,), float(next(worse))))
+    # validated after steps 2 and 4; the run ends inside its second epoch of four steps
+    stop = ["--trainer.max_steps", "5", "--trainer.max_epochs", "-1", "--trainer.val_check_interval", "2"]
+    assert run(["fit", "--config", str(tiny), *stop, "--trainer.num_sanity_val_steps", "0"]) == 0
+    folder = tmp_path / "tiny" / "version_0" / "checkpoints"
+    kept = {path.name: torch.load(path, weights_only=True) for path in folder.iterdir()}
+    assert sorted(kept) == ["best-2-1.0000.ckpt", "last.ckpt"]
+    assert kept["last.ckpt"]["global_step"] == 5
+    assert validation_scores(kept["last.ckpt"]) == {}, "the score of step 4 is not that of step 5"
+    assert validation_scores(kept["best-2-1.0000.ckpt"]) == {"validation": 1.0}
 
 
 class Evil:

@@ -48,10 +48,17 @@ class DepthSRMethod(L.LightningModule):
         self.network.to(memory_format=torch.channels_last)
         self.optimisation = optimisation or Optimisation()
         self.description = {"method": method, "scale": scale, "size": size, "options": options or {}}
+        self.validated: dict[str, float] = {}
+
+    def on_validation_epoch_end(self) -> None:
+        """Remember at which step the validation's score was made."""
+        if not self.trainer.sanity_checking:
+            self.validated = {"step": self.global_step, "mad": float(self.trainer.callback_metrics["val_mad"])}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what `export` needs to build the network again."""
+        """Add what `export` needs: how to build the network again, and the last validation's step and score."""
         checkpoint["network"] = self.description
+        checkpoint["validated"] = self.validated
 
     def forward(self, depth_lr: torch.Tensor, guide: torch.Tensor | None = None) -> torch.Tensor:
         """(B, 1, h, w) and an optional guide (B, 3, H, W) -> (B, 1, H, W), by the network alone."""
