@@ -67,7 +67,7 @@ def _add_upsample(commands) -> None:
     p.add_argument("input", metavar="IN", type=Path, help="16-bit PNG (mm), .npy, .tiff or .pfm (float32 metres)")
     p.add_argument("--guide", type=Path, metavar="RGB", help="colour image in the depth view, SCALE times as large")
     p.add_argument("--scale", type=int, default=4, help="upsampling factor (default 4)")
-    p.add_argument("--method", help="network (see 'depth-sr models'); default: the best one for the input")
+    p.add_argument("--method", help="see 'depth-sr models'; default: that of --weights, else the best for the input")
     p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help=".png (mm), .npy, .tiff or .pfm")
     p.add_argument("--size", choices=("lite", "paper"), help="size of the network (default: lite where it exists)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default auto)")
@@ -127,12 +127,15 @@ def _add_import_weights(commands) -> None:
 def _upsample(args: argparse.Namespace) -> None:
     from depth_sr_ros.depth import valid_mask
     from depth_sr_ros.files import read_depth, read_guide, write_depth
-    from depth_sr_ros.replay.methods import default_network
     from depth_sr_ros.upsampler import DepthUpsampler
+    from depth_sr_ros.weights import default_method, is_weights_file, read_card
 
     depth = read_depth(args.input)
     guide = None if args.guide is None else read_guide(args.guide)
-    network = args.method or default_network(guide is not None, args.scale)
+    network = args.method
+    if not network and args.weights and is_weights_file(args.weights) and Path(args.weights).is_file():
+        network = read_card(args.weights).method
+    network = network or default_method(guide is not None, args.scale, args.size, args.weights)[0]
     upsampler = DepthUpsampler(
         network,
         scale=args.scale,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from .models import DepthSRModel, create_model
+from .models import DepthSRModel, create_model, list_models
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 
@@ -142,24 +142,57 @@ def load_weights(model: DepthSRModel, path: str | Path) -> None:
     model.load_state_dict(state)
 
 
+def is_weights_file(weights: str | Path) -> bool:
+    """Whether `weights`, as users give it, is a file's path; else it is the name of a bundled variant."""
+    return Path(weights).suffix != ""
+
+
+def default_method(
+    guided: bool, scale: int, size: str | None = None, weights: str | Path | None = None
+) -> tuple[str, str]:
+    """The method where none is named, and in words why: the trained one where it has weights, else one without any.
+
+    Args:
+        guided: dada or dada_rgb; else dsrnet or bicubic.
+        scale: upsampling factor.
+        size: "paper" or "lite"; None for "lite".
+        weights: a bundled variant's name or a file, as for `load_model`: it can only be for the trained method, so it
+            decides; whether it fits is for `load_model` to say.
+    """
+    trained, fallback = ("dada", "dada_rgb") if guided else ("dsrnet", "bicubic")
+    if weights:
+        return trained, f"the weights given are {trained}'s to load"
+    size = size or "lite"
+    if trained in list_models() and find_weights(trained, scale, size):
+        return trained, f"{trained} {size} x{scale} ships weights"
+    return fallback, f"no {trained} {size} x{scale} weights ship with the package"
+
+
 def load_model(
     method: str, scale: int, size: str | None = None, weights: str | Path | None = None
 ) -> tuple[DepthSRModel, ModelCard | None]:
     """Create a network ready for inference: with bundled weights, a variant of them, or a file's.
 
     Args:
+        size: "paper" or "lite"; None takes that of the weights file, or "lite" where the method has it.
         weights: None for the bundled default, a variant's name such as "robust", or the path of a .safetensors file.
 
     Returns:
         The model in eval mode and its card (None for a method without parameters).
 
     Raises:
-        WeightsError: when a network with parameters has no weights, or the weights do not fit.
+        WeightsError: when a network with parameters has no weights, the weights do not fit, or weights are given to a
+            method that has no parameters.
     """
     model = create_model(method, scale, size)
     if not any(True for _ in model.parameters()):
+        if weights:
+            raise WeightsError(
+                f"weights {str(weights)!r} came for {method}, which has no parameters to load: choose the method they "
+                "were trained for, or give no weights"
+            )
         return model.eval(), None
-    is_file = weights is not None and Path(weights).suffix != ""
+    is_file = bool(weights) and is_weights_file(weights)
     path = Path(weights) if is_file else weights_path(method, scale, model.size, str(weights or ""))
     if not path.is_file():
         shipped = ", ".join(p.stem for p in sorted(WEIGHTS_DIR.glob("*.safetensors"))) or "none"
@@ -168,7 +201,9 @@ def load_model(
             f"Train some with 'python -m training fit', or choose another method, scale or size."
         )
     card = read_card(path)
-    if card.options:
+    if is_file and size is None and card.size in model.sizes:
+        size = card.size
+    if card.options or size != model.size:
         model = create_model(method, scale, size, **card.options)
     load_weights(model, path)
     return model.eval(), card

@@ -10,8 +10,9 @@ import pytest
 
 from depth_sr_ros.cli import main
 from depth_sr_ros.files import read_depth, write_depth
-from depth_sr_ros.models import list_models
+from depth_sr_ros.models import create_model, list_models
 from depth_sr_ros.upsampler import DepthUpsampler
+from depth_sr_ros.weights import ModelCard, save_weights
 
 
 @pytest.fixture
@@ -86,6 +87,21 @@ def test_upsample_options_reach_the_upsampler(tmp_path, capsys, depth_png):
     assert np.isfinite(filled).all()
     means = filled.reshape(12, 2, 16, 2).mean(axis=(1, 3))
     np.testing.assert_allclose(means[np.isfinite(source)], source[np.isfinite(source)], atol=1e-5)
+
+
+def test_weights_choose_the_method_they_were_trained_for(tmp_path, capsys, depth_png):
+    model = create_model("dsrnet", 2, "lite")
+    card = ModelCard(
+        method="dsrnet", scale=2, size="lite", data="none", lr_kernel="block", steps=0, date="2026-11-21"
+    )
+    path = save_weights(model, tmp_path / "own.safetensors", card)
+    common = ("upsample", depth_png, "--scale", 2, "-o", tmp_path / "o.npy", "--weights")
+    code, text, _ = run(capsys, *common, path, "--json")
+    assert code == 0 and json.loads(text)["method"] == "dsrnet"
+    code, _, err = run(capsys, *common, path, "--method", "bicubic")
+    assert code == 2 and "no parameters" in err
+    code, _, err = run(capsys, *common, tmp_path / "missing.safetensors")
+    assert code == 2 and "no weights at missing.safetensors" in err
 
 
 @pytest.mark.parametrize(

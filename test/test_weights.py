@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from depth_sr_ros import models, weights
 from depth_sr_ros.models import ResidualNetwork
-from depth_sr_ros.weights import ModelCard, WeightsError, load_model, load_weights, save_weights
+from depth_sr_ros.weights import ModelCard, WeightsError, default_method, load_model, load_weights, save_weights
 
 
 class Tiny(ResidualNetwork):
@@ -28,7 +28,7 @@ def card(**changes) -> ModelCard:
 
 @pytest.fixture(autouse=True)
 def registry(monkeypatch, tmp_path):
-    monkeypatch.setitem(models._REGISTRY, "tiny", Tiny)
+    monkeypatch.setattr(models, "_REGISTRY", {**models._REGISTRY, "tiny": Tiny})
     monkeypatch.setattr(weights, "WEIGHTS_DIR", tmp_path)
     return tmp_path
 
@@ -52,6 +52,36 @@ def test_variants_and_files_and_options(registry, tmp_path):
 
 def test_method_without_parameters_needs_no_weights():
     assert load_model("bicubic", 3)[1] is None
+
+
+def test_weights_are_never_ignored(tmp_path):
+    path = save_weights(Tiny(2), tmp_path / "a.safetensors", card())
+    with pytest.raises(WeightsError, match=r"a\.safetensors.*bicubic.*no parameters"):
+        load_model("bicubic", 2, weights=path)
+    assert load_model("bicubic", 2, weights="")[1] is None
+
+
+def test_default_method_is_the_trained_one_where_it_has_weights(tmp_path):
+    assert default_method(False, 4)[0] == "bicubic" and default_method(True, 4)[0] == "dada_rgb"
+    (tmp_path / "dsrnet_lite_x4.safetensors").touch()
+    (tmp_path / "dada_paper_x4.safetensors").touch()
+    assert default_method(False, 4)[0] == "dsrnet"
+    assert default_method(False, 4, "paper")[0] == "bicubic"
+    assert default_method(True, 4)[0] == "dada_rgb"
+    assert default_method(True, 4, "paper")[0] == "dada"
+    assert default_method(False, 8, weights="robust")[0] == "dsrnet"
+    assert default_method(True, 8, weights="own.safetensors")[0] == "dada"
+
+
+def test_a_file_brings_its_size(tmp_path):
+    class Sized(Tiny):
+        sizes = ("paper", "lite")
+
+    models._REGISTRY["tiny"] = Sized
+    path = save_weights(Sized(2, "paper"), tmp_path / "p.safetensors", card(size="paper"))
+    assert load_model("tiny", 2, weights=path)[0].size == "paper"
+    with pytest.raises(WeightsError, match="made for size paper"):
+        load_model("tiny", 2, "lite", path)
 
 
 def test_missing_weights_are_named():

@@ -13,13 +13,14 @@ from dataclasses import replace as with_changes
 from pathlib import Path
 
 from depth_sr_ros.replay.evaluate import Progress, Replay, evaluate
-from depth_sr_ros.replay.methods import MethodChoice, default_network
+from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import open_bag
 from depth_sr_ros.replay.report import ordered, write_metrics
 from depth_sr_ros.replay.writing import BagWriter
 from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
 from depth_sr_ros.upsampler import DepthUpsampler
+from depth_sr_ros.weights import default_method
 
 SEED = 11
 DURATION_S = 2.0
@@ -118,8 +119,8 @@ def run_demo(
             _check_scale(scale)
             if choice.mode == "auto":
                 choice, settings = MethodChoice("guided"), with_changes(settings, method="guided")
-            networks = {choice.network or default_network(choice.mode == "guided", scale)}
-            networks |= {default_network(False, scale)} if also_single else set()
+            networks = {choice.network or default_method(choice.mode == "guided", scale)[0]}
+            networks |= {default_method(False, scale)[0]} if also_single else set()
             progress("measuring this machine", 0, 1)
             rate = sustainable_rate(networks, scale)
             progress("measuring this machine", 1, 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from depth_sr_ros.models import list_models, model_class
-from depth_sr_ros.weights import find_weights
 
 MODES = ("auto", "single", "guided")
 
@@ -39,11 +38,3 @@ class MethodChoice:
         """The node's parameters that carry this choice."""
         named = {f"method_{self.mode}": self.network} if self.network else {}
         return {"mode": self.mode, **named}
-
-
-def default_network(guided: bool, scale: int) -> str:
-    """The network used when only a mode is given: the trained one where its weights ship, else one without weights."""
-    trained, fallback = ("dada", "dada_rgb") if guided else ("dsrnet", "bicubic")
-    if trained in list_models() and find_weights(trained, scale, "lite"):
-        return trained
-    return fallback

@@ -9,10 +9,11 @@ import numpy as np
 
 from depth_sr_ros.camera import RegisteredWarp
 from depth_sr_ros.replay.images import decode_colour, decode_depth, decode_intrinsics, stamp_of
-from depth_sr_ros.replay.methods import MethodChoice, default_network
+from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.reading import Bag, BagError
 from depth_sr_ros.replay.scoring import Result
 from depth_sr_ros.upsampler import DepthUpsampler
+from depth_sr_ros.weights import default_method
 
 SYNC_SLOP_NS = 20_000_000
 """Depth and RGB whose stamps differ by at most this are a pair (20 ms)."""
@@ -44,7 +45,7 @@ def run_offline(bag: Bag, choice: MethodChoice, scale: int, **options) -> tuple[
                 f"camera_infos with a valid K beside depth and RGB; found {bag.topics}"
             )
         guided = warp is not None
-    network = choice.network or default_network(guided, scale)
+    network = choice.network or default_method(guided, scale, options.get("size"), options.get("weights"))[0]
     upsampler = DepthUpsampler(network, scale=scale, **options)
     return network, _results(bag, upsampler, warp)
 

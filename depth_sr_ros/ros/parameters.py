@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 from ..camera import Extrinsics
 from ..models import list_models, model_class
 from ..upsampler import PRECISIONS
-from ..weights import find_weights
+from ..weights import default_method
 
 MODES = ("auto", "single", "guided")
 SIZES = ("paper", "lite")
@@ -72,17 +72,15 @@ class Settings:
         """The single-depth method to run and, in words, why."""
         if self.method_single != AUTO:
             return self.method_single, "as method_single asks"
-        if "dsrnet" in list_models() and find_weights("dsrnet", self.scale, self.size):
-            return "dsrnet", f"method_single is auto and dsrnet {self.size} x{self.scale} ships weights"
-        return "bicubic", f"method_single is auto and no dsrnet {self.size} x{self.scale} weights ship with the package"
+        method, why = default_method(False, self.scale, self.size, self.weights_single)
+        return method, f"method_single is auto and {why}"
 
     def guided_method(self) -> tuple[str, str]:
         """The guided method to run and, in words, why."""
         if self.method_guided != AUTO:
             return self.method_guided, "as method_guided asks"
-        if "dada" in list_models() and find_weights("dada", self.scale, self.size):
-            return "dada", f"method_guided is auto and dada {self.size} x{self.scale} ships weights"
-        return "dada_rgb", f"method_guided is auto and no dada {self.size} x{self.scale} weights ship with the package"
+        method, why = default_method(True, self.scale, self.size, self.weights_guided)
+        return method, f"method_guided is auto and {why}"
 
     def upsampler_options(self) -> dict[str, Any]:
         """Keyword arguments that both upsamplers share."""
@@ -111,8 +109,8 @@ _DESCRIPTIONS = {
     "mode": "auto: guided by RGB while calibrated RGB arrives in time, else single; single: depth only; "
     "guided: publish nothing rather than an unguided result",
     "scale": "upsampling factor; networks have 2, 4, 8, 16, bicubic and dada_rgb any from 1 to 32",
-    "method_single": "method for depth without RGB; auto: dsrnet where its weights ship, else bicubic",
-    "method_guided": "method for depth with RGB; auto: dada where its weights ship, else dada_rgb",
+    "method_single": "method for depth without RGB; auto: dsrnet where weights ship or are set, else bicubic",
+    "method_guided": "method for depth with RGB; auto: dada where weights ship or are set, else dada_rgb",
     "size": "network size: lite (for CPUs) or paper (as published)",
     "device": "auto (CUDA when there is one), cpu, cuda or cuda:N",
     "precision": "auto (float16 on CUDA, float32 on CPU), float32, float16 or bfloat16",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from depth_sr_ros.replay.evaluate import Replay, replay
-from depth_sr_ros.replay.methods import MethodChoice, default_network
+from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import BagError, Topics, open_bag
 from depth_sr_ros.replay.report import CONTRACT, latency_metrics, write_metrics
@@ -143,8 +143,6 @@ def test_method_choice():
     assert MethodChoice.parse("dada_rgb").node_parameters() == {"mode": "guided", "method_guided": "dada_rgb"}
     with pytest.raises(ValueError, match=r"magic.*auto, single, guided"):
         MethodChoice.parse("magic")
-    assert default_network(guided=True, scale=5) == "dada_rgb"
-    assert default_network(guided=False, scale=5) == "bicubic"
 
 
 def test_offline_guided_replay_beats_bicubic(tmp_path, bag_path):
