@@ -9,7 +9,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from ..camera import Extrinsics, Intrinsics, RegisteredWarp, warp_guide
 from ..depth import fill_holes
 from ..resize import bicubic
-from .messages import MessageError, colour_array, intrinsics
+from .messages import colour_array, intrinsics
 
 MIN_REGISTERED_VIEW = 0.9
 """Share of the depth view that a registered RGB image must cover; less means that the two do not belong together."""
@@ -63,7 +63,7 @@ class GuideMaker:
             camera_hr = intrinsics(depth_info, depth.shape[1], depth.shape[0]).scaled(self.scale)
             camera_rgb = intrinsics(rgb_info, rgb.width, rgb.height)
             pixels = colour_array(rgb)
-        except MessageError as error:
+        except ValueError as error:
             raise GuideError(f"RGB cannot guide: {error}") from None
         pixels = np.ascontiguousarray(pixels)
         if self.extrinsics is None:

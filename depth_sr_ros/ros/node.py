@@ -150,7 +150,7 @@ class SrNode(LifecycleNode):
                 return True
             try:
                 intrinsics(info, depth[1].shape[1], depth[1].shape[0])
-            except MessageError:
+            except ValueError:  # an exception here would end the executor, and with it the node
                 return False
             return True
 

@@ -12,7 +12,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from ..depth import from_metres
-from .messages import MessageError, image_message, intrinsics, is_calibrated, points_message, scaled_camera_info
+from .messages import image_message, intrinsics, is_calibrated, points_message, scaled_camera_info
 from .pairing import Frame
 
 
@@ -81,7 +81,7 @@ class Outputs:
             return
         try:
             scaled = scaled_camera_info(info, depth.width, depth.height, scale, depth.header)
-        except MessageError as error:
+        except ValueError as error:  # whatever is wrong with a camera_info, its image goes out
             self._trouble("camera_info", f"no camera_info goes out: {error}")
             return
         if not is_calibrated(info):
@@ -99,5 +99,5 @@ class Outputs:
         try:
             camera = intrinsics(info, depth.width, depth.height).scaled(scale)
             publisher.publish(points_message(depth_hr, camera, depth.header))
-        except MessageError as error:
+        except ValueError as error:
             self._trouble("camera_info", f"no points go out: {error}")

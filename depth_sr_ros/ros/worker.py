@@ -53,11 +53,16 @@ class Worker:
     def _loop(self) -> None:
         # activations of trained networks come close to zero, and denormal numbers are slow; set per thread
         torch.set_flush_denormal(True)
-        while (frame := self._next()) is not None:
+        while not self._stopping:
+            frame = None
             try:
-                self._process(frame)
+                frame = self._next()
+                if frame is not None:
+                    self._process(frame)
             except Exception as error:  # one frame must not end the node
                 self._on_error(error)
+                if frame is None:
+                    self.push(Pairer.clear)  # what cannot be taken must not be met again
 
     def _next(self) -> Frame | None:
         with self._condition:

@@ -53,6 +53,7 @@ class NodeProcess:
         program: tuple[str, ...] = ("-m", "depth_sr_ros.ros.node"),
     ):
         self.log = log
+        self._mark = 0
         command = [sys.executable, *program, "--ros-args", "-r", f"__ns:={namespace}"]
         self.process = subprocess.Popen(
             [*command, *arguments],
@@ -64,6 +65,14 @@ class NodeProcess:
 
     def text(self) -> str:
         return self.log.read_text()
+
+    def mark_log(self) -> None:
+        """What `news` returns begins here."""
+        self._mark = len(self.text())
+
+    def news(self) -> str:
+        """The log since the last `mark_log`."""
+        return self.text()[self._mark :]
 
     def wait_for_log(self, words: str, timeout: float = 30.0) -> None:
         end = time.monotonic() + timeout

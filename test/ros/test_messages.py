@@ -245,6 +245,29 @@ def test_uncalibrated_info_stays_uncalibrated():
         messages.intrinsics(info, 80, 60)
 
 
+UNFIT_WINDOWS = {
+    "roi without width": ({"height": 10}, 0, "ROI of 0x10"),
+    "roi without height": ({"width": 10}, 0, "ROI of 10x0"),
+    "binning beyond the image": ({}, 81, "binning 81x81"),
+    "binning beyond the roi": ({"width": 2, "height": 2}, 4, "ROI of 2x2 and binning 4x4"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT_WINDOWS)
+def test_roi_and_binning_that_leave_no_image_are_refused(case):
+    roi, binning, words = UNFIT_WINDOWS[case]
+    info = make_info()
+    for name, value in roi.items():
+        setattr(info.roi, name, value)
+    info.binning_x = info.binning_y = binning
+    for read in (
+        lambda: messages.intrinsics(info, 80, 60),
+        lambda: messages.scaled_camera_info(info, 80, 60, 4, info.header),
+    ):
+        with pytest.raises(MessageError, match=words):
+            read()
+
+
 def test_info_of_another_image_is_refused():
     with pytest.raises(MessageError, match=r"80x60.*40x30"):
         messages.intrinsics(make_info(), 40, 30)

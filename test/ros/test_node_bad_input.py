@@ -25,14 +25,14 @@ def good_frame_follows(node, peer, **options) -> None:
 
 
 def expect_warning(node, *words: str, timeout: float = 5.0) -> None:
-    """One line of the node's log holds a warning with all `words`."""
+    """One line that the node logged since `node.mark_log()` holds a warning with all `words`."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
-        lines = [line for line in node.text().splitlines() if "[WARN]" in line]
+        lines = [line for line in node.news().splitlines() if "[WARN]" in line]
         if any(all(word in line for word in words) for line in lines):
             return
         time.sleep(0.05)
-    pytest.fail(f"no warning with {words} in:\n{node.text()}")
+    pytest.fail(f"no warning with {words} in:\n{node.news()}")
 
 
 def message(**changes):
@@ -54,6 +54,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_image(node, peer, case):
     changes, words = REFUSED[case]
+    node.mark_log()
     stamp = peer.send(message(**changes))
     expect_warning(node, "depth image refused", *words)
     good_frame_follows(node, peer)
@@ -74,6 +75,7 @@ def test_warnings_are_throttled_and_counted(node, peer):
 
 
 def test_frame_of_nan_only(node, peer):
+    node.mark_log()
     result = depth_array(peer.exchange(np.full_like(DEPTH, np.nan)))
     assert result.shape == (192, 256) and np.isnan(result).all(), "invalid in, invalid out, and no gap"
     expect_warning(node, "64x48 depth image without any valid pixel came", "was expected")
@@ -89,6 +91,7 @@ def test_frame_of_zeros_in_millimetres(node, peer):
 def test_camera_info_with_zero_k(node, peer):
     zero = camera_info(64, 48)
     zero.k = [0.0] * 9
+    node.mark_log()
     stamp = peer.send(DEPTH, info=zero)
     peer.receive(stamp)
     expect_warning(node, "camera_info of 'camera' came with K = 0", "fx, fy > 0 were expected", "calibrate")
@@ -98,11 +101,40 @@ def test_camera_info_with_zero_k(node, peer):
 
 
 def test_camera_info_of_another_size(node, peer):
+    node.mark_log()
     stamp = peer.send(DEPTH, info=camera_info(32, 24))
     peer.receive(stamp)
     expect_warning(node, "32x24", "image of 64x48", "equal sizes were expected")
     peer.spin(0.2)
     assert stamp not in peer.infos
+    good_frame_follows(node, peer)
+
+
+def without_image(kind: str, width: int, height: int):
+    info = camera_info(width, height)
+    if kind == "roi":
+        info.roi.height = 10
+    else:
+        info.binning_x = info.binning_y = 2 * width
+    return info
+
+
+@pytest.mark.parametrize("kind", ["roi", "binning"])
+def test_camera_info_whose_roi_or_binning_leaves_no_image(node, peer, kind):
+    """Of the depth camera: the image goes out without camera_info. Of the RGB camera: it goes out unguided."""
+    words = "ROI of 0x10" if kind == "roi" else "binning 128x128"
+    node.mark_log()
+    stamp = peer.send(DEPTH, info=without_image(kind, 64, 48), frame=f"{kind}_camera")
+    assert depth_array(peer.receive(stamp)).shape == (192, 256)
+    expect_warning(node, f"no camera_info goes out: camera_info of '{kind}_camera'", words, "correct the driver")
+    stamp = peer.send(DEPTH)  # the malformed one is the latest while this image waits for its own
+    assert peer.receive_info(stamp).width == 256
+    peer.receive(stamp)
+    words = words.replace("128", "512")
+    node.mark_log()
+    frames = {"frame": f"{kind}_camera", "rgb_frame": f"{kind}_camera"}
+    good_frame_follows(node, peer, rgb=RGB, rgb_info=without_image(kind, 256, 192), **frames)
+    expect_warning(node, f"RGB cannot guide: camera_info of '{kind}_camera'", words)
     good_frame_follows(node, peer)
 
 
@@ -121,6 +153,7 @@ def test_stamps_that_go_back(node, peer):
     peer.receive(first)
     loops = int(peer.next_status()[2]["loops"])
     early = first - 5_000_000_000
+    node.mark_log()
     for i in range(3):
         peer.exchange(DEPTH, stamp=early + i * 33_000_000)
     expect_warning(node, "a depth stamp earlier than the last one came", "looped bag")
@@ -165,6 +198,7 @@ def test_bad_rgb_falls_back_to_single_depth(node, peer, case):
         zero = camera_info(256, 192)
         zero.k = [0.0] * 9
         options["rgb_info"] = zero
+    node.mark_log()
     good_frame_follows(node, peer, **options)
     expect_warning(node, *words)
     level, text, _ = peer.next_status()
@@ -189,6 +223,7 @@ def test_rgb_of_another_size_with_the_same_view_guides(peer):
 def test_missing_camera_info(start_node):
     node, peer = start_node("no_info")
     peer.wait_connected()
+    node.mark_log()
     stamp = peer.send(DEPTH, info=None)
     assert depth_array(peer.receive(stamp)).shape == (192, 256)
     expect_warning(node, "no camera_info came on /no_info/depth/camera_info", "was expected")
