@@ -1,6 +1,6 @@
 """The command `depth-sr`: upsample one depth map, replay a recording, benchmark, list or import networks, demo.
 
-Exit codes: 0 done, 1 the work failed (no node, a node that died), 2 bad input.
+Exit codes: 0 done, 1 the work failed (no node, a node that died), 2 bad input, 128 + N ended by signal N.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -27,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser(with_bench=argv[:1] == ["bench"])
     args = parser.parse_args(argv)
     try:
-        result = args.run(args)
+        with _ended_by_signals():
+            result = args.run(args)
     except KeyboardInterrupt:
         print("depth-sr: interrupted", file=sys.stderr)
         return 130
@@ -38,6 +41,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"depth-sr {args.command}: error: {error}", file=sys.stderr)
         return code
     return result or 0
+
+
+@contextmanager
+def _ended_by_signals():
+    """Let SIGTERM and a closed terminal unwind the stack: the node that replay and demo start is ended on the way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = [signal.signal(number, lambda number, _: sys.exit(128 + number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
 
 
 def build_parser(with_bench: bool = False) -> argparse.ArgumentParser:

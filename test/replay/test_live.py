@@ -1,6 +1,9 @@
 """A recording through the real node over real DDS, in processes of their own."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -53,6 +56,23 @@ def test_replay_through_the_node(tmp_path, bag_path, method):
     assert metrics["mae_bicubic_m"] == pytest.approx(offline["mae_bicubic_m"], rel=5e-3)
     assert np.isclose(metrics["coverage"], offline["coverage"], atol=1e-3)
     assert (tmp_path / "panel.png").exists()
+
+
+def test_sigterm_ends_the_node_too(tmp_path, bag_path):
+    command = [sys.executable, "-m", "depth_sr_ros.cli", "replay", str(bag_path), "--live", "--rate", "0.1"]
+    ours = subprocess.Popen([*command, "--method", "bicubic", "-o", str(tmp_path)], stderr=subprocess.DEVNULL)
+    try:
+        children = Path(f"/proc/{ours.pid}/task/{ours.pid}/children")
+        deadline = time.monotonic() + 60
+        while not (node := children.read_text().split()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert node, "the replay started no node"
+        ours.send_signal(signal.SIGTERM)
+        assert ours.wait(60) == 128 + signal.SIGTERM
+        assert not Path("/proc", node[0]).exists()
+    finally:
+        ours.kill()
+        ours.wait()
 
 
 def test_no_node_is_said_plainly(tmp_path, bag_path):
