@@ -63,6 +63,12 @@ def test_every_shipped_config_is_complete(name):
     assert ({"MatlabBicubic", "BlockMean", "PlainCubic", "Nearest"} <= kernels) == ("robust" in name)
     if name.startswith("ctkt"):
         assert config["data"].get("with_guide", True)
+        assert config["data"]["source_weights"] == [3, 1] and len(config["data"]["sources"]) == 2
+    if name.startswith("ctkt_lite"):  # compared with DSRNet alone after as many steps, half of them transfer
+        alone = load_config((CONFIGS / f"{name.replace('ctkt', 'dsrnet')}.yaml").read_text())
+        epoch = config["data"]["patches_per_epoch"] // config["data"]["batch_size"]
+        assert config["trainer"]["max_steps"] == alone["trainer"]["max_steps"] and "max_epochs" not in config["trainer"]
+        assert arguments["step1_epochs"] * epoch == 1600
     if name == f"ctkt_x{scale}":
         paper = {"step1_epochs": 100, "gamma": 0.5, "lambda_ssim": 0.2, "rho1": 0.1, "rho2": 0.1}
         assert paper.items() <= arguments.items() and "exchange" not in arguments

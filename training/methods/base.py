@@ -91,6 +91,7 @@ class DepthSRMethod(L.LightningModule):
 
     def steps_per_epoch(self) -> float:
         """Optimiser steps of one epoch."""
+        self.trainer.fit_loop.setup_data()  # a run bounded by max_steps alone has not counted its batches yet
         return max(1.0, self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
 
     def configure_gradient_clipping(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
 from depth_sr_ros.models.denet import DENet
@@ -53,6 +54,9 @@ class CTKT(DepthSRMethod):
         round_steps: batches of a round; None: an epoch.
         sees_depth: whether DENet sees the upsampled LR depth too (False: the paper).
         normalise: as in `Supervised`.
+
+    Raises:
+        ValueError: a negative weight or number of epochs, lambda_ssim above 1, or a pooling grid without cells.
     """
 
     def __init__(
@@ -72,6 +76,11 @@ class CTKT(DepthSRMethod):
         sees_depth: bool = False,
         normalise: Literal["patch", "frame"] = "patch",
     ):
+        weights = {"gamma": gamma, "lambda_ssim": lambda_ssim, "rho1": rho1, "rho2": rho2}
+        _check_at_least({"step1_epochs": step1_epochs, **weights}, 0)
+        _check_at_least({"affinity_pool": affinity_pool}, 1)
+        if lambda_ssim > 1:
+            raise ValueError(f"lambda_ssim shares L_DE between SSIM and L1 and is at most 1, got {lambda_ssim}")
         super().__init__("dsrnet", scale, size, options, optimisation)
         width, units = self.network.width, self.network.units
         self.denet = DENet(size, width, units, sees_depth)
@@ -89,6 +98,15 @@ class CTKT(DepthSRMethod):
         if isinstance(self.trainer.strategy, DDPStrategy):
             # the teacher takes no part in the backward pass; plain DDP would wait for its gradients
             self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+
+    def on_fit_start(self) -> None:
+        steps, step1 = self.total_steps(), self.step1_epochs * self.steps_per_epoch()
+        if steps <= step1:
+            rank_zero_warn(
+                f"this run of {steps:g} steps ends within step 1 ({self.step1_epochs} epochs, {step1:g} steps): "
+                "nothing is transferred between the tasks. Set model.init_args.step1_epochs lower or trainer.max_steps "
+                "higher."
+            )
 
     # Algorithm 1
 
@@ -228,3 +246,9 @@ class CTKT(DepthSRMethod):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.rounds.load_state_dict(checkpoint["rounds"])
+
+
+def _check_at_least(values: dict[str, float], least: int) -> None:
+    for name, value in values.items():
+        if not value >= least:  # NaN too
+            raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -242,3 +243,28 @@ def test_overfitting_one_pair_in_step_2_helps_both():
         del type(task).trainer
     for name in history[0]:
         assert history[-1][name] < history[0][name], name
+
+
+@pytest.mark.parametrize(("steps", "too_short"), [(4, True), (6, False)])
+def test_a_run_that_never_reaches_step_2_says_so(tmp_path, steps, too_short):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer(tmp_path, max_steps=steps, max_epochs=-1).fit(method(step1_epochs=1), data())
+    said = [w for w in caught if f"run of {steps} steps ends within step 1 (1 epochs, 4 steps)" in str(w.message)]
+    assert bool(said) == too_short
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"step1_epochs": -1}, "step1_epochs must be at least 0, got -1"),
+        ({"gamma": -0.5}, "gamma must be at least 0"),
+        ({"lambda_ssim": 1.5}, "at most 1, got 1.5"),
+        ({"rho1": -1.0}, "rho1 must be at least 0"),
+        ({"rho2": math.nan}, "rho2 must be at least 0, got nan"),
+        ({"affinity_pool": 0}, "affinity_pool must be at least 1, got 0"),
+    ],
+)
+def test_impossible_arguments_are_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        method(**wrong)
