@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from .data import DepthSRData
 from .methods import DepthSRMethod
@@ -24,6 +27,43 @@ class DepthSRCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: jsonargparse.ArgumentParser) -> None:
         parser.link_arguments("data.scale", "model.init_args.scale")
 
+    def parse_arguments(self, parser: jsonargparse.ArgumentParser, args: list[str] | None) -> None:
+        """As in LightningCLI; ValueError when the network was told another scale, which the link would override."""
+        super().parse_arguments(parser, args)
+        scale = self.config[self.config.subcommand].data.scale
+        told = network_scale(sys.argv[1:] if args is None else args, self.config.subcommand)
+        if told not in (None, scale):
+            raise ValueError(
+                f"model.init_args.scale is {told} and data.scale {scale}: leave out the former, the network takes its "
+                "scale from the data"
+            )
+
+
+def network_scale(arguments: list[str], subcommand: str) -> int | None:
+    """The last model.init_args.scale that the command line and its config files give; None where none does."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    told: list[tuple[str, str]] = []
+
+    class Collect(argparse.Action):
+        def __call__(self, parser, namespace, value, option=None):
+            told.append((self.dest, value))
+
+    parser.add_argument("-c", "--config", dest="config", action=Collect)
+    parser.add_argument("--model", dest="model", action=Collect)
+    parser.add_argument("--model.init_args.scale", "--model.scale", dest="scale", action=Collect)
+    parser.parse_known_args(arguments)
+    scale = None
+    for kind, value in told:
+        if kind == "scale":
+            scale = int(value)
+            continue
+        config = load_config(Path(value).read_text() if Path(value).is_file() else value)
+        if kind == "config" and isinstance(config, dict):
+            config = config.get(subcommand, config).get("model")
+        if isinstance(config, dict):
+            scale = (config.get("init_args") or {}).get("scale", scale)
+    return scale
+
 
 def run(arguments: list[str] | None = None) -> int:
     """Run fit, validate or test; returns the exit code. `arguments` None takes those of the command line.
@@ -33,6 +73,8 @@ def run(arguments: list[str] | None = None) -> int:
     """
     os.environ.setdefault(DATA_ROOT, "data" if Path("data").is_dir() else "../shared/data")
     jsonargparse.set_loader("based_yaml", load_config)
+    # weights after the step are what a resumed run needs
+    warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     try:
         DepthSRCLI(
             DepthSRMethod,
@@ -43,12 +85,27 @@ def run(arguments: list[str] | None = None) -> int:
             parser_kwargs={"parser_mode": "based_yaml"},
             args=arguments,
         )
-    except (FileNotFoundError, NonFiniteLoss, ValueError) as error:
-        if os.environ.get("DEPTH_SR_TRACEBACK"):
+    except (FileNotFoundError, MisconfigurationException, RuntimeError, ValueError) as error:
+        message = explain(error)
+        if message is None or os.environ.get("DEPTH_SR_TRACEBACK"):
             raise
-        print(f"error: {error}\n(set DEPTH_SR_TRACEBACK=1 to see where it came from)", file=sys.stderr)
+        print(f"error: {message}\n(set DEPTH_SR_TRACEBACK=1 to see where it came from)", file=sys.stderr)
         return 1
     return 0
+
+
+def explain(error: Exception) -> str | None:
+    """What the user can do about an error of a run; None for one that is a defect and needs its traceback."""
+    message = str(error)
+    if isinstance(error, MisconfigurationException):
+        if "manual optimization" in message and "gradient_clip_val" in message:
+            return "CTKT clips each network alone: set model.init_args.optimisation.gradient_clip instead"
+        return message
+    if isinstance(error, RuntimeError) and "loading state_dict" in message:
+        return "--ckpt_path is a checkpoint of another network or method: " + " ".join(message.split())[:300]
+    if isinstance(error, RuntimeError) and not isinstance(error, NonFiniteLoss):
+        return None
+    return message
 
 
 def load_config(text: str) -> Any:

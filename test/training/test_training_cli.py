@@ -103,6 +103,47 @@ def test_mistakes_are_named_before_anything_runs(tmp_path, capsys, change, messa
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model.init_args.scale", "4"], "model.init_args.scale is 4 and data.scale 2"),
+        (["--model.scale=4"], "model.init_args.scale is 4 and data.scale 2"),
+        (["--model", "{class_path: CTKT, init_args: {scale: 8}}"], "model.init_args.scale is 8 and data.scale 2"),
+        (["--trainer.gradient_clip_val", "1"], "set model.init_args.optimisation.gradient_clip"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused(tiny, capsys, arguments, message):
+    assert run(["fit", "--config", str(tiny), *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_config_may_repeat_the_scale_but_not_contradict_it(tiny, capsys):
+    tiny.write_text(tiny.read_text().replace("init_args: {size: lite", "init_args: {scale: 4, size: lite"))
+    assert run(["validate", "--config", str(tiny)]) == 1
+    assert "model.init_args.scale is 4 and data.scale 2" in capsys.readouterr().err
+    assert run(["validate", "--config", str(tiny), "--model.scale", "2"]) == 0  # as a saved config.yaml says it
+
+
+def test_checkpoints_of_another_network_or_method_are_named(tmp_path, tiny, capsys):
+    arguments = ["fit", "--config", str(tiny), "--trainer.max_steps", "1"]
+    assert run(arguments) == 0
+    mine = ["--ckpt_path", str(tmp_path / "tiny/version_0/checkpoints/last.ckpt")]
+    for changes, message in (
+        (["--model.options.units", "3"], "'units': 2"),  # of another network
+        (["--model", "Supervised"], "Unexpected key(s)"),  # the same one, but trained by another method
+    ):
+        capsys.readouterr()
+        assert run(["validate", "--config", str(tiny), *changes, *mine]) == 1
+        said = capsys.readouterr().err
+        assert "checkpoint" in said and message in said and "Traceback" not in said
+    alone = tmp_path / "alone.ckpt"
+    saved = torch.load(mine[1], weights_only=True)
+    del saved["rounds"]
+    torch.save(saved, alone)
+    assert run(["validate", "--config", str(tiny), "--ckpt_path", str(alone)]) == 1
+    assert "not of CTKT" in capsys.readouterr().err
+
+
 def test_fit_resume_validate_and_export(tiny, tmp_path, capsys):
     assert run(["fit", "--config", str(tiny)]) == 0
     folder = tmp_path / "tiny" / "version_0" / "checkpoints"

@@ -60,6 +60,11 @@ class DepthSRMethod(L.LightningModule):
         checkpoint["network"] = self.description
         checkpoint["validated"] = self.validated
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raise ValueError when the checkpoint is of another network."""
+        if checkpoint.get("network") != self.description:
+            raise ValueError(f"the checkpoint is of {checkpoint.get('network')}, this run's network {self.description}")
+
     def forward(self, depth_lr: torch.Tensor, guide: torch.Tensor | None = None) -> torch.Tensor:
         """(B, 1, h, w) and an optional guide (B, 3, H, W) -> (B, 1, H, W), by the network alone."""
         return self.network(depth_lr, guide)

@@ -98,6 +98,11 @@ class CTKT(DepthSRMethod):
         if isinstance(self.trainer.strategy, DDPStrategy):
             # the teacher takes no part in the backward pass; plain DDP would wait for its gradients
             self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+        if self.trainer.precision == "16-mixed" and self.optimisation.gradient_clip is not None:
+            raise ValueError(
+                "CTKT clips gradients before float16's loss scale is taken out of them: use trainer.precision="
+                "bf16-mixed, or set model.init_args.optimisation.gradient_clip to null"
+            )
 
     def on_fit_start(self) -> None:
         steps, step1 = self.total_steps(), self.step1_epochs * self.steps_per_epoch()
@@ -245,6 +250,9 @@ class CTKT(DepthSRMethod):
         checkpoint["rounds"] = self.rounds.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if "rounds" not in checkpoint:
+            raise ValueError("the checkpoint is not of CTKT but of training the same network alone")
         self.rounds.load_state_dict(checkpoint["rounds"])
 
 

@@ -268,3 +268,13 @@ def test_a_run_that_never_reaches_step_2_says_so(tmp_path, steps, too_short):
 def test_impossible_arguments_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         method(**wrong)
+
+
+def test_float16_with_clipping_is_refused(monkeypatch):
+    clipped, free = (method(optimisation=Optimisation(gradient_clip=limit)) for limit in (1.0, None))
+    monkeypatch.setattr(CTKT, "trainer", type("Trainer", (), {"strategy": Alone, "precision": "16-mixed"}))
+    with pytest.raises(ValueError, match="bf16-mixed"):
+        clipped.setup("fit")
+    free.setup("fit")
+    monkeypatch.setattr(CTKT.trainer, "precision", "bf16-mixed")
+    clipped.setup("fit")
