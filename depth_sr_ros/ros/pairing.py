@@ -7,7 +7,8 @@ Frames go in as they arrive; one worker takes them out. Three rules decide:
   after a hiccup it catches up with up to `CATCH_UP` frames.
 * **RGB is waited for, briefly.** A depth frame is ready at once when the RGB image nearest to it in time (within
   `slop`) is here, or when none can come any more. Otherwise it waits at most `slop` plus the lateness of RGB seen
-  lately (never more than `max_lateness`). Nothing is waited for while RGB is silent or unusable.
+  lately (never more than `max_lateness`). Nothing is waited for while RGB is silent or unusable; RGB that was
+  unusable is given another chance every `RETRY` seconds, since one that comes after depth pairs only if waited for.
 * **Stamps that jump back are a looped bag.** What was buffered belongs to the old loop and is forgotten.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 CATCH_UP = 3
 KEEPS_UP = 0.8
+RETRY = 1.0
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Pairer:
         self.dropped = 0
         self.resets = 0
         self.rgb_usable = True
-        """False after RGB could not serve as a guide: pairs still form, but nothing waits for them."""
+        """False after RGB could not serve as a guide: nothing waits for it until the next try (see RETRY)."""
         self.info_expected = False
         """True while somebody publishes depth camera_info, so that waiting for it makes sense."""
         self.depth_infos, self.rgb_infos = InfoBuffer(), InfoBuffer()
@@ -99,6 +101,7 @@ class Pairer:
         self._rgb: deque[tuple[float, Any]] = deque(maxlen=8)
         self._last_depth_stamp = float("-inf")
         self._last_rgb_arrival = float("-inf")
+        self._retried_at = float("-inf")
         self._rgb_period: float | None = None
         self._lateness: deque[float] = deque(maxlen=30)
         self._recent_depth: deque[tuple[float, float]] = deque(maxlen=30)
@@ -108,7 +111,8 @@ class Pairer:
         self._work_times: deque[float] = deque(maxlen=15)
 
     def clear(self) -> None:
-        """Forget every buffered message; counters stay."""
+        """Forget every buffered message and what was thought of RGB; counters stay."""
+        self.rgb_usable = True
         self._pending.clear()
         self._rgb.clear()
         self._recent_depth.clear()
@@ -145,6 +149,8 @@ class Pairer:
                 self._rgb_period = step if self._rgb_period is None else 0.8 * self._rgb_period + 0.2 * step
         self._rgb.append((stamp, rgb))
         self._last_rgb_arrival = now
+        if not self.rgb_usable and now - self._retried_at >= RETRY:
+            self.rgb_usable, self._retried_at = True, now
         partner = min(self._recent_depth, key=lambda seen: abs(seen[0] - stamp), default=None)
         if partner is not None and abs(partner[0] - stamp) <= self.slop:
             self._lateness.append(now - partner[1])
@@ -158,6 +164,8 @@ class Pairer:
 
     def push_rgb_info(self, stamp: float, info: Any, now: float) -> None:
         """A camera_info of the RGB camera arrived."""
+        if self.rgb_infos.find(stamp) is None:
+            self.rgb_usable = True  # what was missing has come
         self.rgb_infos.push(stamp, info)
         self._settle(now)
 

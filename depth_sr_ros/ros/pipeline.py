@@ -24,7 +24,7 @@ class Result:
     Attributes:
         depth: (H * s, W * s) float32 metres, NaN invalid; None when nothing is to be published.
         guided: whether RGB guided it.
-        rgb_usable: False when RGB was there but could not serve; None when there was none.
+        rgb_usable: False when RGB was there but could not serve; None when this frame cannot tell.
         invalid_share: of the input, in [0, 1].
         trouble: (kind, text) pairs for the log and the diagnostics.
     """
@@ -126,7 +126,8 @@ class Pipeline:
         try:
             guide = self._make_guide(depth, message.header.frame_id, frame.info, frame.rgb, frame.rgb_info)
         except GuideError as error:
-            result.rgb_usable = False
+            # depth without a valid pixel cannot be projected into RGB, which says nothing about RGB
+            result.rgb_usable = False if result.invalid_share < 1.0 else None
             result.trouble.append(("guide", str(error)))
             return False
         try:

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from ros_harness import scene
+from ros_harness import camera_info, scene
 
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.ros.messages import depth_array
@@ -65,11 +65,30 @@ def test_the_slop_decides(peer, expected, offset_ms, kind):
 
 def test_rgb_that_arrives_after_depth_still_guides(peer, expected):
     peer.exchange(DEPTH, rgb=RGB)
-    stamp = peer.send(DEPTH)
-    peer.spin(0.015)
-    assert stamp not in peer.images, "the node waits for RGB while RGB is alive"
-    peer.send_rgb(RGB, stamp)
-    assert kind_of(peer.receive(stamp), expected) == "guided"
+    kinds = []
+    for _ in range(6):  # the wait follows the lateness seen lately, which a busy machine changes at any time
+        stamp = peer.send(DEPTH)
+        peer.spin(0.015)
+        came_before_rgb = stamp in peer.images
+        peer.send_rgb(RGB, stamp)
+        kinds.append((kind_of(peer.receive(stamp), expected), came_before_rgb))
+    assert ("guided", False) in kinds, f"the node waits for RGB while RGB is alive: {kinds}"
+    assert all(kind == "single" for kind, came_before_rgb in kinds if came_before_rgb)
+
+
+def test_late_rgb_guides_again_after_its_camera_info_was_bad(peer, expected):
+    """RGB 15 ms after depth pairs only if waited for, also after a time in which it was of no use."""
+    kinds = []
+    for i in range(50):
+        stamp = peer.send(DEPTH, stamp=peer.next_stamp(60_000_000))
+        peer.spin(0.015)
+        bad = camera_info(64, 48) if i < 12 else "fitting"
+        peer.send_rgb(RGB, stamp, info=bad)
+        kinds.append(kind_of(peer.receive(stamp), expected))
+        peer.spin(0.045)
+    assert set(kinds[:12]) == {"single"}
+    # a busy machine delays single messages beyond the wait; RGB that is given up on for good guides none at all
+    assert kinds[-20:].count("guided") >= 10, kinds
 
 
 def test_auto_changes_over_and_back_without_a_gap(peer):
@@ -78,8 +97,14 @@ def test_auto_changes_over_and_back_without_a_gap(peer):
     period, count = 0.12, 30
     sent, start = [], time.monotonic()
     for i in range(count):
-        with_rgb = i < 10 or i >= 20
-        sent.append(peer.send(depth, stamp=peer.next_stamp(120_000_000), rgb=rgb if with_rgb else None))
+        stamp = peer.next_stamp(120_000_000)
+        if i >= 2:
+            # no more than two frames under way: a node slowed by other programs would be right to skip the third
+            peer.receive(sent[i - 2])
+        if i < 10 or i >= 20:
+            peer.send_rgb(rgb, stamp)
+            peer.spin(0.2 if i in (0, 20) else 0.01)  # after a silence of RGB the node does not wait for it
+        sent.append(peer.send(depth, stamp=stamp))
         peer.spin(max(0.0, start + (i + 1) * period - time.monotonic()))
     peer.receive(sent[-1])
     assert peer.order == sent, "every frame came out, in order"

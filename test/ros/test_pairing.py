@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from depth_sr_ros.ros.pairing import InfoBuffer, Pairer
@@ -114,13 +116,51 @@ def test_rgb_that_is_needed_is_waited_for_even_when_silent():
 
 def test_unusable_rgb_is_paired_but_not_waited_for():
     pairer = Pairer()
-    pairer.rgb_usable = False
     pairer.push_rgb(0.9, "old", now=0.0)
+    pairer.rgb_usable = False
     pairer.push_depth(1.0, "d", now=0.0)
     assert len(drain(pairer, 0.0)) == 1
     pairer.push_rgb(2.0, "rgb", now=1.0)
     pairer.push_depth(2.0, "d", now=1.0)
     assert drain(pairer, 1.0)[0].rgb == "rgb"
+
+
+def play_late_rgb(pairer: Pairer, seconds: float, start: float, good_from: float) -> list[tuple[float, bool]]:
+    """RGB 10 ms after depth, of use from `good_from` on; (time, paired) of the frames as a worker reports them."""
+    seen = []
+    for i in range(round(seconds / PERIOD)):
+        now = start + i * PERIOD
+        pairer.push_depth(now, now, now)
+        for at in (now, now + 0.010):
+            if at > now:
+                pairer.push_rgb(now, "good" if now >= good_from else "bad", at)
+            for frame in drain(pairer, at):
+                seen.append((frame.depth, frame.rgb is not None))
+                if frame.rgb is not None:
+                    pairer.rgb_usable = frame.rgb == "good"
+    return seen
+
+
+def test_late_rgb_that_was_unusable_is_tried_once_a_second_and_guides_again_when_it_is_good():
+    pairer = Pairer()
+    seen = play_late_rgb(pairer, seconds=8.0, start=10.0, good_from=14.0)
+    bad = [at for at, paired in seen if paired and at < 14.0]
+    waits = [later - earlier for earlier, later in pairwise(bad[2:])]
+    assert len(bad) >= 4 and min(waits) >= 1.0, "RGB of no use costs a wait once a second, no more"
+    assert all(paired for at, paired in seen if at >= 15.1), "and a second after it is good again, every frame pairs"
+    assert [at for at, _ in seen] == sorted({at for at, _ in seen}) and pairer.dropped == 0
+
+
+def test_the_first_rgb_info_and_a_clear_make_rgb_worth_waiting_for():
+    pairer = Pairer()
+    pairer.rgb_usable = False
+    pairer.push_rgb_info(1.0, "info", now=0.0)
+    assert pairer.rgb_usable
+    pairer.rgb_usable = False
+    pairer.push_rgb_info(2.0, "info", now=1.0)
+    assert not pairer.rgb_usable, "one per image says nothing new"
+    pairer.clear()
+    assert pairer.rgb_usable
 
 
 def test_idle_worker_gets_every_frame_in_order_while_rgb_lags_two_periods():
