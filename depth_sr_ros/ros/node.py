@@ -375,9 +375,13 @@ def _carries_large_data() -> bool:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
-    node = None
     try:
         rclpy.init(args=args)
+    except RuntimeError as error:  # RCLError and its kin: a command line or a parameter file that cannot be read
+        print(f"depth_sr: {error}", file=sys.stderr)
+        return 1
+    node = None
+    try:
         node = SrNode()
         if not _carries_large_data():
             node.get_logger().info(LARGE_DATA_HINT)

@@ -202,10 +202,18 @@ def test_silence_is_explained(start_node):
     assert node.stop() == 0
 
 
-def test_bad_parameter_at_start_is_told_in_one_line(start_node):
-    node, _ = start_node("mistaken", "-p", "scale:=64")
-    assert node.process.wait(60) == 1
-    assert "Traceback" not in node.text() and "scale" in node.text()
+def test_bad_start_is_told_in_plain_words_and_by_the_exit_status(start_node):
+    wrong = {
+        "mistaken": ("-p", "scale:=64"),
+        "unassigned": ("-p", "scale"),
+        "fileless": ("--params-file", "/nonexistent.yaml"),
+    }
+    words = {"mistaken": "scale", "unassigned": "'-p scale'", "fileless": "/nonexistent.yaml"}
+    nodes = {name: start_node(name, *arguments)[0] for name, arguments in wrong.items()}
+    for name, node in nodes.items():
+        assert node.process.wait(90) == 1, node.text()
+        (line,) = [line for line in node.text().splitlines() if line.startswith("depth_sr: ")]
+        assert words[name] in line and "Traceback" not in node.text(), node.text()
 
 
 def test_bad_combination_at_start_leaves_a_node_to_correct(start_node):
