@@ -108,6 +108,8 @@ def _add_replay(commands) -> None:
     p.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for metrics.json, panel.png")
     p.add_argument("--method", default="auto", help="auto, single, guided or a network's name (default auto)")
     p.add_argument("--scale", type=int, default=4, help="upsampling factor (default 4)")
+    text = "RGB is registered to depth although their frame_ids differ"
+    p.add_argument("--assume-registered", action="store_true", help=text)
     for role, text in (
         ("depth", "depth images"),
         ("depth-info", "their camera_info"),
@@ -194,7 +196,17 @@ def _replay(args: argparse.Namespace) -> None:
         raise ValueError("--external makes sense with --live only: offline there is no node")
     if args.rate <= 0:
         raise ValueError(f"--rate must be above 0, got {args.rate}")
-    settings = Replay(args.method, args.scale, args.live, args.external, args.namespace, args.rate)
+    if args.assume_registered and args.external:
+        raise ValueError("--assume-registered is for the node to know: set its parameter assume_registered")
+    settings = Replay(
+        args.method,
+        args.scale,
+        args.live,
+        args.external,
+        args.namespace,
+        args.rate,
+        assume_registered=args.assume_registered,
+    )
     roles = ("depth", "depth_info", "rgb", "rgb_info", "truth")
     topics = {role: getattr(args, f"{role}_topic") for role in roles}
     with _progress(args) as progress:

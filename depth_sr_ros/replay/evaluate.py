@@ -29,6 +29,7 @@ class Replay:
         namespace: the node's namespace.
         rate: speed of a live replay, 1 is as recorded.
         startup_s: how long the node may take to become active.
+        assume_registered: take RGB for registered to depth although their frame_ids differ.
     """
 
     method: str = "auto"
@@ -38,6 +39,7 @@ class Replay:
     namespace: str = ""
     rate: float = 1.0
     startup_s: float = 120.0
+    assume_registered: bool = False
 
 
 def replay(
@@ -96,14 +98,14 @@ def evaluate(bag: Bag, out: Path, settings: Replay, progress: Progress) -> tuple
     metrics |= latency_metrics(latencies)
     metrics["frames_lost"] = metrics["frames_in"] - metrics["frames_out"]
     metrics |= scorer.summary()
-    metrics["notes"] = scorer.notes
+    metrics["notes"] = [*metrics.get("notes", []), *scorer.notes]
     return metrics, example
 
 
 def _offline(bag: Bag, choice: MethodChoice, out: Path, settings: Replay, progress: Progress):
     from depth_sr_ros.replay.offline import run_offline
 
-    network, results = run_offline(bag, choice, settings.scale)
+    network, results, notes = run_offline(bag, choice, settings.scale, settings.assume_registered)
     metrics = {
         "frames_in": bag.count("depth"),
         "frames_out": 0,
@@ -111,6 +113,7 @@ def _offline(bag: Bag, choice: MethodChoice, out: Path, settings: Replay, progre
         "scale": settings.scale,
         "bag": bag.path.name,
         "live": False,
+        "notes": notes,
     }
     return metrics, results
 
@@ -122,6 +125,7 @@ def _live(bag: Bag, choice: MethodChoice, out: Path, settings: Replay, progress:
     node, log = None, out / f"node_{choice.network or choice.mode}.log"
     if not settings.external:
         parameters = {**choice.node_parameters(), "scale": settings.scale}
+        parameters["assume_registered"] = settings.assume_registered
         node = NodeProcess(parameters, log, settings.namespace)
 
     def alive() -> None:

@@ -55,14 +55,30 @@ def decode_colour(message) -> np.ndarray:
         ) from error
 
 
-def decode_intrinsics(message) -> Intrinsics | None:
-    """sensor_msgs/CameraInfo -> Intrinsics from P when it is set, else from K; None for an uncalibrated camera."""
-    p, k = np.asarray(message.p).reshape(3, 4), np.asarray(message.k).reshape(3, 3)
-    matrix = p[:, :3] if p[0, 0] > 0 else k
-    if not (matrix[0, 0] > 0 and matrix[1, 1] > 0):
-        return None
-    fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    return Intrinsics(fx, fy, cx, cy, int(message.width), int(message.height))
+def decode_intrinsics(message, width: int, height: int) -> Intrinsics:
+    """sensor_msgs/CameraInfo -> the camera of its image of `width` x `height`, from K as the node reads it.
+
+    K holds for the unbinned sensor: the region of interest is cut out of it first, then binning divides (REP 104).
+
+    Raises:
+        ImageError: K is not set, or the sizes do not belong together.
+    """
+    k = [float(value) for value in message.k]
+    if not (k[0] > 0 and k[4] > 0):
+        raise ImageError(f"the camera_info of {message.header.frame_id!r} has K = 0 (uncalibrated)")
+    camera = Intrinsics(k[0], k[4], k[2], k[5], max(1, message.width), max(1, message.height))
+    roi = message.roi
+    if (roi.width or roi.height) and (roi.width, roi.height) != (message.width, message.height):
+        camera = camera.cropped(roi.x_offset, roi.y_offset, roi.width, roi.height)
+    bin_x, bin_y = max(1, message.binning_x), max(1, message.binning_y)
+    if bin_x > 1 or bin_y > 1:
+        camera = camera.resized(camera.width // bin_x, camera.height // bin_y)
+    if (camera.width, camera.height) != (width, height):
+        raise ImageError(
+            f"the camera_info of {message.header.frame_id!r} is for {camera.width}x{camera.height} pixels (binning "
+            f"and ROI applied), its image has {width}x{height}"
+        )
+    return camera
 
 
 def stamp_of(message) -> int:

@@ -54,7 +54,7 @@ def test_round_trip(tmp_path, storage, encoding, tolerance):
             np.testing.assert_allclose(decode_depth(messages[0]), depth, atol=tolerance)
             np.testing.assert_array_equal(decode_colour(messages[1]), rgb)
             np.testing.assert_allclose(decode_depth(messages[2]), truth, atol=tolerance)
-            assert decode_intrinsics(messages[3]) == CAMERA
+            assert decode_intrinsics(messages[3], 32, 24) == CAMERA
 
 
 def test_index_and_random_access(tmp_path):
@@ -172,8 +172,18 @@ def test_bad_images_are_refused():
         decode_colour(_image(np.ones((3, 4), np.uint16), "16UC1"))
 
 
-def test_uncalibrated_camera_is_none():
-    info = SimpleNamespace(k=np.zeros(9), p=np.zeros(12), width=4, height=3)
-    assert decode_intrinsics(info) is None
-    info.k[[0, 4]] = 50
-    assert decode_intrinsics(info) == Intrinsics(50, 50, 0, 0, 4, 3)
+def test_intrinsics_come_from_k_binning_and_roi():
+    roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)
+    header = SimpleNamespace(frame_id="cam")
+    info = SimpleNamespace(
+        header=header, k=np.zeros(9), p=np.full(12, 7.0), width=40, height=30, roi=roi, binning_x=0, binning_y=0
+    )
+    with pytest.raises(ImageError, match="uncalibrated"):
+        decode_intrinsics(info, 40, 30)
+    info.k[[0, 4, 2, 5]] = 50, 51, 19.5, 14.5
+    assert decode_intrinsics(info, 40, 30) == Intrinsics(50, 51, 19.5, 14.5, 40, 30)
+    roi.x_offset, roi.y_offset, roi.width, roi.height = 4, 2, 32, 24
+    info.binning_x = info.binning_y = 2
+    assert decode_intrinsics(info, 16, 12) == Intrinsics(25, 25.5, 7.5, 6.0, 16, 12)
+    with pytest.raises(ImageError, match=r"16x12.*40x30"):
+        decode_intrinsics(info, 40, 30)

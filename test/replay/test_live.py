@@ -67,6 +67,7 @@ def test_sigterm_ends_the_node_too(tmp_path, bag_path):
         while not (node := children.read_text().split()) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert node, "the replay started no node"
+        time.sleep(0.5)  # the child is seen before Popen has returned
         ours.send_signal(signal.SIGTERM)
         assert ours.wait(60) == 128 + signal.SIGTERM
         assert not Path("/proc", node[0]).exists()

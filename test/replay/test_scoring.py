@@ -1,5 +1,6 @@
 """Scores, metrics.json and the picture, on frames whose errors are known."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -164,10 +165,38 @@ def test_offline_bicubic_equals_bicubic(tmp_path, bag_path):
 
 
 def test_guided_needs_calibrated_rgb(tmp_path, bag_path):
-    with pytest.raises(BagError, match="no calibrated RGB"):
+    with pytest.raises(BagError, match="needs calibrated RGB"):
         replay(bag_path, tmp_path, Replay(method="guided", scale=SCALE), rgb="")
     metrics = replay(bag_path, tmp_path, Replay(method="auto", scale=SCALE), rgb="", truth="")
     assert metrics["method"] in ("dsrnet", "bicubic") and metrics["mae_m"] is None
+
+
+class TwoFrames(BagWriter):
+    """Depth and RGB in optical frames of their own, as of cameras that are not registered."""
+
+    def _image(self, topic, *rest):
+        self._frame_id = "rgb" if topic == DEFAULT_TOPICS.rgb else "depth"
+        super()._image(topic, *rest)
+
+
+def test_unregistered_rgb_does_not_guide_unless_said_so(tmp_path, frame, depth_lr):
+    with TwoFrames(tmp_path / "bag") as bag:
+        bag.write_frame(10**8, depth_lr, CAMERA.scaled(1 / SCALE), frame.rgb, CAMERA)
+    metrics = replay(tmp_path / "bag", tmp_path, Replay(scale=SCALE))
+    assert metrics["method"] in ("dsrnet", "bicubic")
+    assert len(metrics["notes"]) == 1 and "'depth'" in metrics["notes"][0] and "'rgb'" in metrics["notes"][0]
+    with pytest.raises(BagError, match="assume-registered"):
+        replay(tmp_path / "bag", tmp_path, Replay("guided", SCALE))
+    metrics = replay(tmp_path / "bag", tmp_path, Replay("guided", SCALE, assume_registered=True))
+    assert metrics["method"] in ("dada", "dada_rgb") and metrics["notes"] == []
+
+
+def test_rgb_of_another_view_does_not_guide(tmp_path, frame, depth_lr):
+    other = dataclasses.replace(CAMERA, cx=CAMERA.cx - 60)
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write_frame(10**8, depth_lr, CAMERA.scaled(1 / SCALE), frame.rgb, other)
+    metrics = replay(tmp_path / "bag", tmp_path, Replay(scale=SCALE))
+    assert metrics["method"] in ("dsrnet", "bicubic") and "of the depth view" in metrics["notes"][0]
 
 
 def test_frame_without_rgb_in_time_is_not_delivered(tmp_path, frame, depth_lr):
