@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from depth_sr_ros.camera import Intrinsics
@@ -48,7 +49,7 @@ def decode_colour(message) -> np.ndarray:
 
     try:
         return np.ascontiguousarray(message_to_cvimage(message, "rgb8"))
-    except (RosbagsImageError, ValueError) as error:
+    except (RosbagsImageError, ValueError, TypeError, cv2.error) as error:
         raise ImageError(
             f"colour image of {message.width}x{message.height} with encoding {message.encoding!r} "
             f"cannot be read: {error}"

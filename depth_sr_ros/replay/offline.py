@@ -70,8 +70,8 @@ def _warp_of(bag: Bag, scale: int, assume_registered: bool) -> RegisteredWarp:
     if frames[0] != frames[1] and not assume_registered:
         raise ImageError(
             f"depth is in frame {frames[0]!r} and RGB in {frames[1]!r}, so they are not registered: record the "
-            "driver's registered depth, say --assume-registered if they are after all, or replay with --live --external through "
-            "a node that has the extrinsics"
+            "driver's registered depth, say --assume-registered if they are after all, or replay with --live "
+            "--external through a node that has the extrinsics"
         )
     cameras = [
         decode_intrinsics(first[f"{role}_info"], first[role].width, first[role].height) for role in ("depth", "rgb")

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from depth_sr_ros.replay.images import DEPTH_ENCODINGS
@@ -55,12 +56,43 @@ class RawMessage:
     cdr: bytes
 
 
+class _Checked:
+    """A reader whose every failure is a `BagError`: damaged bytes make the parsers fail in ways without number."""
+
+    def __init__(self, reader: AnyReader, path: Path):
+        self._reader, self._path = reader, path
+        self.connections, self.duration = reader.connections, reader.duration
+
+    def messages(self, connections: list, **window: int) -> Iterator[tuple[Any, int, bytes]]:
+        """(connection, time of recording in ns, CDR bytes), as `AnyReader.messages`."""
+        with _damage_reported(self._path):
+            for connection, time_ns, data in self._reader.messages(connections, **window):
+                if not 0 <= time_ns < 2**63 - 1:
+                    raise BagError(f"{self._path} is damaged: a message recorded at {time_ns} ns")
+                yield connection, time_ns, data
+
+    def deserialize(self, data: bytes, kind: str) -> Any:
+        """The message in CDR bytes."""
+        with _damage_reported(self._path):
+            return self._reader.deserialize(data, kind)
+
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BagError:
+        raise
+    except Exception as error:
+        raise BagError(f"{path} is damaged: {error or type(error).__name__}") from error
+
+
 class Bag:
     """An open recording; made by `open_bag`."""
 
     def __init__(self, path: Path, reader: AnyReader, overrides: dict[str, str | None]):
-        self.path, self._reader = path, reader
-        self.topics = _find_topics(reader, path, overrides)
+        self.path, self._reader = path, _Checked(reader, path)
+        self.topics = _find_topics(self._reader, path, overrides)
         roles = self.topics.roles()
         self._connections = [c for c in reader.connections if c.topic in roles]
 
@@ -85,7 +117,8 @@ class Bag:
         """(header stamp, time of recording), ns, of every message of one role, sorted by stamp."""
         if getattr(self.topics, role) is None:
             return []
-        return sorted((cdr_stamp(m.cdr), m.time_ns) for m in self.raw(role))
+        with _damage_reported(self.path):
+            return sorted((cdr_stamp(m.cdr), m.time_ns) for m in self.raw(role))
 
     def message_at(self, role: str, time_ns: int):
         """The decoded message of one role that was recorded at `time_ns`; frames are fetched when needed, so that
@@ -140,15 +173,15 @@ def open_bag(path: str | Path, **overrides: str | None) -> Iterator[Bag]:
     try:
         reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_KILTED))
         reader.open()
-    except (AnyReaderError, OSError, ValueError) as error:
-        raise BagError(f"{path} cannot be read: {error}") from error
+    except Exception as error:  # damaged bytes make the parsers fail in ways without number
+        raise BagError(f"{path} cannot be read: {error or type(error).__name__}") from error
     try:
         yield Bag(path, reader, overrides)
     finally:
         reader.close()
 
 
-def _find_topics(reader: AnyReader, path: Path, overrides: dict[str, str | None]) -> Topics:
+def _find_topics(reader: _Checked, path: Path, overrides: dict[str, str | None]) -> Topics:
     topics = {c.topic: c.msgtype for c in reader.connections if c.msgcount}
     for role, topic in overrides.items():
         expected = CAMERA_INFO if role.endswith("info") else IMAGE
@@ -196,7 +229,7 @@ def _info_of(image: str | None, infos: list[str]) -> str | None:
     return beside if beside in infos else None
 
 
-def _first_encoding(reader: AnyReader, topic: str) -> str:
+def _first_encoding(reader: _Checked, topic: str) -> str:
     connections = [c for c in reader.connections if c.topic == topic]
     for connection, _, data in reader.messages(connections):
         return reader.deserialize(data, connection.msgtype).encoding

@@ -117,6 +117,31 @@ def test_recordings_that_cannot_be_used(tmp_path):
     assert "cannot be read" in complaint(tmp_path / "damaged.mcap")
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_flipped_bytes_are_damage_or_harmless(tmp_path, storage):
+    path = write(tmp_path / "bag", storage=storage)
+    (file,) = (p for p in path.iterdir() if p.suffix in (".mcap", ".db3"))
+    whole, rng, damaged = file.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(60):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[rng.integers(0, data.size, 30)] ^= 255
+        file.write_bytes(data.tobytes())
+        try:
+            with open_bag(path) as bag:
+                bag.index("depth")
+                for role in ("depth", "rgb", "depth_info"):
+                    list(bag.messages(role))
+        except BagError as error:
+            damaged += "damaged" in str(error) or "cannot be read" in str(error)
+    assert damaged > 10
+
+
+def test_a_time_beyond_int64_is_damage(tmp_path):
+    with pytest.raises(BagError, match="damaged"), open_bag(write(tmp_path / "bag")) as bag:
+        bag._reader._reader = SimpleNamespace(messages=lambda *_, **__: iter([(None, 2**64 - 1, b"")]))
+        bag.index("depth")
+
+
 def test_recording_without_depth_lists_what_it_has(tmp_path):
     colour = _image(np.zeros((4, 6, 3), np.uint8), "rgb8")
     with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
