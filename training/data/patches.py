@@ -184,7 +184,7 @@ class PatchDataset(Dataset):
         if self.with_guide:
             tensors["has_guide"] = torch.tensor(guide is not None)
             tensors.setdefault("guide", torch.zeros(3, *depth.shape))
-        return {**tensors, "name": self.store.items[number].name}
+        return {**tensors, "name": self.store.items[number].name, "normalise": self.normalise}
 
     def _place(self, depth: np.ndarray, side: int, rng: np.random.Generator) -> tuple[slice, slice]:
         """A position whose invalid share is at most `max_invalid`, or the best of ATTEMPTS random ones.
@@ -249,4 +249,4 @@ class FrameDataset(Dataset):
         if self.with_guide:
             tensors["has_guide"] = torch.tensor(guide is not None)
             tensors.setdefault("guide", torch.zeros(3, height, width))
-        return {**tensors, "name": self.store.items[index].name}
+        return {**tensors, "name": self.store.items[index].name, "normalise": self.normalise}

@@ -114,6 +114,14 @@ class DepthSRMethod(L.LightningModule):
         if scale != self.network.scale:
             raise ValueError(f"the data is made for x{scale:g}, the network for x{self.network.scale}")
 
+    def check_normalised(self, batch: Batch) -> None:
+        """Raise ValueError unless each map's own range is [0, 1] in the batch."""
+        if set(batch["normalise"]) != {"range"}:
+            raise ValueError(
+                f"{type(self).__name__} with normalise={self.normalise} needs maps whose range is [0, 1], this data "
+                f"has normalise={batch['normalise'][0]}: set data.normalise=range"
+            )
+
     def check_finite(self, loss: torch.Tensor, batch: Batch) -> None:
         """Save the batch and raise `NonFiniteLoss` when the loss is NaN or infinite."""
         if torch.isfinite(loss):

@@ -126,6 +126,10 @@ class CTKT(DepthSRMethod):
         self.update(sum(losses.values()), batch)
         self._log_round(losses)
 
+    def check_batch(self, batch: Batch) -> None:
+        super().check_batch(batch)
+        self.check_normalised(batch)  # SSIM's constants and the weights of eq. 13 are for this range
+
     def separate_losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Step 1 (line 4): both networks on the ground truth, each by its own loss."""
         paired = with_colour(batch)

@@ -44,6 +44,11 @@ class Supervised(DepthSRMethod):
         if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
             raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
 
+    def check_batch(self, batch: Batch) -> None:
+        super().check_batch(batch)
+        if self.normalise == "frame":
+            self.check_normalised(batch)
+
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
         guide = self.guide_of(batch)

@@ -278,3 +278,11 @@ def test_float16_with_clipping_is_refused(monkeypatch):
     free.setup("fit")
     monkeypatch.setattr(CTKT.trainer, "precision", "bf16-mixed")
     clipped.setup("fit")
+
+
+@pytest.mark.parametrize("normalise", ["max", "none"])
+def test_maps_of_another_range_are_refused(tmp_path, normalise):
+    alone = Supervised(scale=2, options=NARROW, normalise="frame")
+    for task in (method(), alone):
+        with pytest.raises(ValueError, match=f"has normalise={normalise}: set data.normalise=range"):
+            trainer(tmp_path).fit(task, data(normalise=normalise))

@@ -86,4 +86,5 @@ def batch(scale: int = 2, size: int = 16, seed: int = 0, guided: tuple[bool, ...
         "offset": torch.zeros(count),
         "range": torch.full((count,), 255.0),
         "name": [f"random{i}" for i in range(count)],
+        "normalise": ["range"] * count,
     }
