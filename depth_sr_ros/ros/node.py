@@ -9,6 +9,7 @@ import sys
 import time
 
 import rclpy
+import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
@@ -141,6 +142,7 @@ class SrNode(LifecycleNode):
             self._outputs.destroy()
         self._outputs = None
         self._pipeline = self._candidate = self._worker = None
+        torch.cuda.empty_cache()  # torch keeps what it has allocated; does nothing where CUDA is not in use
 
     # ---- endpoints
 
@@ -241,7 +243,11 @@ class SrNode(LifecycleNode):
     # ---- the worker's thread
 
     def _process(self, frame: Frame) -> None:
-        result = self._pipeline.run(frame)
+        pipeline = self._pipeline
+        result = pipeline.run(frame)
+        if pipeline is not self._pipeline:  # replaced meanwhile: this frame was the last to hold it
+            del pipeline
+            torch.cuda.empty_cache()
         for kind, text in result.trouble:
             self._trouble(kind, text)
         drops = self._worker.pairer.dropped
@@ -285,6 +291,7 @@ class SrNode(LifecycleNode):
         self._settings = parameters.read(self)
         if self._candidate is not None and self._candidate.fits(self._settings):
             self._pipeline, self._candidate = self._candidate, None
+            torch.cuda.empty_cache()
             self._log_choices()
         else:
             self._pipeline.adopt(self._settings)
