@@ -9,7 +9,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from ..camera import Extrinsics, Intrinsics, RegisteredWarp, warp_guide
 from ..depth import fill_holes
 from ..resize import bicubic
-from .messages import colour_array, intrinsics
+from .messages import colour_array, distortion, distortion_hint, intrinsics
 
 MIN_REGISTERED_VIEW = 0.9
 """Share of the depth view that a registered RGB image must cover; less means that the two do not belong together."""
@@ -35,6 +35,7 @@ class GuideMaker:
         self.extrinsics = Extrinsics.from_xyz_quaternion(extrinsics) if extrinsics else None
         self.assume_registered = assume_registered
         self._warp: RegisteredWarp | None = None
+        self._distortion_told: tuple | None = None
 
     def __call__(
         self,
@@ -69,6 +70,16 @@ class GuideMaker:
         if self.extrinsics is None:
             return self._registered(pixels, camera_hr, camera_rgb)
         return self._projected(pixels, depth, camera_hr, camera_rgb)
+
+    def distortion_notice(self, depth_info: CameraInfo, rgb_info: CameraInfo) -> str | None:
+        """A warning that lens distortion displaces the guide, once per pair of lenses; None where it does not."""
+        lenses = distortion(depth_info), distortion(rgb_info)
+        # depth registered to raw RGB has the same distortion, and both images then agree pixel by pixel
+        harmless = not any(lenses) or (self.extrinsics is None and lenses[0] == lenses[1])
+        if harmless or lenses == self._distortion_told:
+            return None
+        self._distortion_told = lenses
+        return distortion_hint("bringing RGB into the depth view", depth_info, rgb_info)
 
     def _registered(self, pixels: np.ndarray, camera_hr: Intrinsics, camera_rgb: Intrinsics) -> np.ndarray:
         if self._warp is None or (self._warp.depth_hr, self._warp.rgb) != (camera_hr, camera_rgb):

@@ -165,6 +165,23 @@ def is_calibrated(info: CameraInfo) -> bool:
     return bool(info.k[0] > 0 and info.k[4] > 0 and np.isfinite(info.k).all())
 
 
+def distortion(info: CameraInfo) -> tuple[float, ...]:
+    """The coefficients D without trailing zeros, so that models of different length compare; () for none."""
+    coefficients = list(info.d)
+    while coefficients and coefficients[-1] == 0:
+        coefficients.pop()
+    return tuple(coefficients)
+
+
+def distortion_hint(use: str, *infos: CameraInfo) -> str:
+    """What to tell the user of distorted images of the cameras `infos` that serve for `use`."""
+    cameras = " and ".join(sorted({repr(info.header.frame_id) for info in infos if distortion(info)}))
+    return (
+        f"camera_info of {cameras} came with lens distortion (D is not zero), which {use} does not undo; undistorted "
+        "images were expected: remap to rectified topics whose camera_info has D = 0 (told once)"
+    )
+
+
 def intrinsics(info: CameraInfo, width: int, height: int) -> Intrinsics:
     """The camera of an image of `width` x `height` that `info` belongs to.
 

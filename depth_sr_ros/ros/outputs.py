@@ -12,7 +12,15 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from ..depth import from_metres
-from .messages import image_message, intrinsics, is_calibrated, points_message, scaled_camera_info
+from .messages import (
+    distortion,
+    distortion_hint,
+    image_message,
+    intrinsics,
+    is_calibrated,
+    points_message,
+    scaled_camera_info,
+)
 from .pairing import Frame
 
 
@@ -35,6 +43,7 @@ class Outputs:
         self._image = self._create(Image, "depth_sr/image_raw")
         self._info = self._create(CameraInfo, "depth_sr/camera_info")
         self._points = None
+        self._distortion_told: tuple[float, ...] = ()
 
     def _create(self, message_type: type, topic: str):
         resolved = self._node.resolve_topic_name(topic)
@@ -101,3 +110,8 @@ class Outputs:
             publisher.publish(points_message(depth_hr, camera, depth.header))
         except ValueError as error:
             self._trouble("camera_info", f"no points go out: {error}")
+            return
+        lens = distortion(info)
+        if lens and lens != self._distortion_told:
+            self._distortion_told = lens
+            self._trouble("distortion", distortion_hint("the point cloud", info))

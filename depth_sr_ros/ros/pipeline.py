@@ -130,6 +130,9 @@ class Pipeline:
             result.rgb_usable = False if result.invalid_share < 1.0 else None
             result.trouble.append(("guide", str(error)))
             return False
+        notice = self._make_guide.distortion_notice(frame.info, frame.rgb_info)
+        if notice is not None:
+            result.trouble.append(("distortion", notice))
         try:
             result.depth = self.guided.upsample(depth, guide)
         except (ValueError, RuntimeError) as error:

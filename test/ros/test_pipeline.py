@@ -1,0 +1,82 @@
+"""What a frame's result says about RGB, and when memory is given back; without DDS traffic."""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+import pytest
+from rclpy.parameter import Parameter
+from ros_harness import camera_info, header, rgb_message, scene
+
+from depth_sr_ros.ros.messages import image_message
+from depth_sr_ros.ros.node import SrNode
+from depth_sr_ros.ros.pairing import Frame
+from depth_sr_ros.ros.parameters import Settings
+from depth_sr_ros.ros.pipeline import Pipeline
+
+DEPTH, RGB = scene(32, 24)
+METHODS = {"method_single": "bicubic", "method_guided": "dada_rgb"}
+IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+LENS = [0.1, -0.05, 0.0, 0.0, 0.0]
+
+
+def make_frame(depth: np.ndarray = DEPTH, depth_lens=(), rgb_lens=()) -> Frame:
+    frame = Frame(1.0, (image_message(depth, header(0)), depth), arrival=0.0)
+    frame.info, frame.rgb_info = camera_info(32, 24), camera_info(128, 96)
+    frame.info.header = frame.rgb_info.header = header(0)
+    frame.info.d, frame.rgb_info.d = depth_lens, rgb_lens
+    frame.rgb = rgb_message(RGB, header(0))
+    return frame
+
+
+def test_depth_without_a_valid_pixel_says_nothing_about_rgb():
+    pipeline = Pipeline(Settings(**METHODS, extrinsics=IDENTITY))
+    assert pipeline.run(make_frame()).rgb_usable is True
+    assert pipeline.run(make_frame(np.full_like(DEPTH, np.nan))).rgb_usable is None
+    damaged = make_frame()
+    damaged.rgb.encoding = "jpeg"
+    assert pipeline.run(damaged).rgb_usable is False
+
+
+@pytest.mark.parametrize(
+    ("extrinsics", "depth_lens", "rgb_lens", "warned"),
+    [
+        ((), [], [], False),
+        ((), [0.0] * 5, [0.0] * 8, False),
+        ((), [], LENS, True),
+        ((), LENS, [], True),
+        ((), LENS, [*LENS, 0.0, 0.0, 0.0], False),  # depth registered to raw RGB: both bend alike
+        (IDENTITY, LENS, LENS, True),
+    ],
+)
+def test_lens_distortion_is_told_once(extrinsics, depth_lens, rgb_lens, warned):
+    pipeline = Pipeline(Settings(**METHODS, extrinsics=extrinsics))
+    notices = []
+    for _ in range(3):
+        result = pipeline.run(make_frame(depth_lens=depth_lens, rgb_lens=rgb_lens))
+        assert result.guided
+        notices += [text for kind, text in result.trouble if kind == "distortion"]
+    assert len(notices) == warned
+    assert all("rectified topics" in text and "'camera'" in text for text in notices)
+
+
+@pytest.mark.ros
+def test_cuda_memory_is_given_back_once_nothing_holds_the_methods(ros_context, monkeypatch):
+    """torch's cache only shrinks by what no tensor uses, so the order matters: first let go, then empty."""
+    values = {**METHODS, "autostart": False}
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = SrNode(context=ros_context, namespace="/memory", parameter_overrides=overrides)
+    held, freed = [], []
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: freed.append([ref() is None for ref in held]))
+    try:
+        node.trigger_configure()
+        held.append(weakref.ref(node._pipeline))
+        assert node.set_parameters([Parameter("scale", value=2)])[0].successful
+        held.append(weakref.ref(node._pipeline))
+        assert freed == [[True]], "after the change of methods the old ones are gone"
+        node.trigger_cleanup()
+        assert freed[1:] == [[True, True]]
+    finally:
+        node.close()
+        node.destroy_node()
