@@ -36,7 +36,7 @@ help: ## list the targets
 	@echo "make test PYTEST_ARGS='test/test_depth.py -k holes'   a part of the tests"
 	@echo "make venv PYTHON=python3.12 PIP_ARGS='...'   another Python, other pip options"
 
-venv: .venv/installed ## set up .venv (about 2 GB, once)
+venv: .venv/installed ## set up .venv, once (2 GB with a CPU torch, several more with PyPI's CUDA build)
 
 demo: venv ## play a bag through the live node; writes demo_out/metrics.json and panel.png
 	@$(own_domain) $(venv)/python -m depth_sr_ros.cli demo --bag "$(BAG)" --out "$(OUT)" --method "$(METHOD)" --scale "$(SCALE)"
@@ -62,7 +62,8 @@ distclean: clean ## remove .venv too
 .venv/requirements: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else \
 	  f"Python 3.10 or newer is needed, {sys.executable} is {v.major}.{v.minor}: make PYTHON=python3.12")'
-	@echo "Setting up .venv from requirements.txt: about 2 GB, a few minutes the first time"
+	@echo "Setting up .venv from requirements.txt, a few minutes the first time: 2 GB with a CPU build of torch,"
+	@echo "several more with the CUDA build that PyPI serves by default (CONTRIBUTING.md tells how to choose)"
 	@$(PYTHON) -m venv .venv
 	@$(pip) -r requirements.txt
 	@touch $@

@@ -29,7 +29,7 @@ setup(
     package_dir={TRAINING: "training"},
     package_data={
         NAME: ["weights/*.safetensors", "weights/*.json"],
-        TRAINING: ["configs/*.yaml", "benchmark/*.json", "benchmark/*.yaml", "benchmark/*.csv"],
+        TRAINING: ["configs/*.yaml", "benchmark/*.json", "benchmark/*.yaml"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
@@ -49,12 +49,11 @@ setup(
         "matplotlib",
         "numpy",
         "opencv-contrib-python-headless",
-        "pydantic",
+        "pydantic>=2.6",
         "rich",
         "rosbags",
         "rosbags-image",
         "safetensors",
-        "scipy",
         "torch",
     ],
     extras_require={
@@ -62,9 +61,10 @@ setup(
             "h5py",
             "jsonargparse[signatures]",
             "lightning",
+            "scipy",
             "tensorboard",
         ],
-        "test": ["hypothesis", "pytest", "pytest-timeout"],
+        "test": ["hypothesis", "pytest", "pytest-timeout", "scipy"],
     },
     zip_safe=False,
 )

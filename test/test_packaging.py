@@ -55,6 +55,14 @@ def test_every_file_of_a_package_is_installed(built, package):
     assert files(built / package) == files(FOLDERS[package])
 
 
+def test_what_package_data_names_exists(setup_data):
+    for package, patterns in setup_data.package_data.items():
+        unmatched = [pattern for pattern in patterns if not list(FOLDERS[package].glob(pattern))]
+        assert not unmatched, package
+    for name in ("published.yaml", "tuned.json"):
+        assert (FOLDERS["depth_sr_training"] / "benchmark" / name).is_file()
+
+
 def test_the_installed_training_imports_itself_and_not_the_checkout(built, tmp_path):
     code = "import depth_sr_training.data, depth_sr_ros; print(depth_sr_training.data.__file__)"
     done = subprocess.run(
