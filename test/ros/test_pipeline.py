@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ros_harness import camera_info, header, rgb_message, scene
 
 from depth_sr_ros.ros.messages import image_message
 from depth_sr_ros.ros.node import SrNode
+from depth_sr_ros.ros.outputs import Outputs
 from depth_sr_ros.ros.pairing import Frame
 from depth_sr_ros.ros.parameters import Settings
 from depth_sr_ros.ros.pipeline import Pipeline
@@ -59,6 +61,20 @@ def test_lens_distortion_is_told_once(extrinsics, depth_lens, rgb_lens, warned):
         notices += [text for kind, text in result.trouble if kind == "distortion"]
     assert len(notices) == warned
     assert all("rectified topics" in text and "'camera'" in text for text in notices)
+
+
+def test_lens_distortion_of_points_is_told_once(monkeypatch):
+    publisher = Mock()
+    node = Mock(create_lifecycle_publisher=Mock(return_value=publisher))
+    monkeypatch.setattr("depth_sr_ros.ros.outputs.points_message", lambda depth, camera, head: "cloud")
+    told = []
+    outputs = Outputs(node, lambda kind, text: told.append((kind, text)), Mock())
+    outputs.offer_points(True, active=True)
+    for lens in ((), LENS, LENS):
+        outputs.publish(make_frame(depth_lens=lens), DEPTH.repeat(4, 0).repeat(4, 1))
+    assert [call.args[0] for call in publisher.publish.call_args_list].count("cloud") == 3
+    ((kind, text),) = told
+    assert kind == "distortion" and "the point cloud does not undo" in text
 
 
 @pytest.mark.ros
