@@ -91,7 +91,10 @@ class ResidualNetwork(DepthSRModel):
 
     def super_resolve_normalised(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         """bicubic(d) + detail for d (B, 1, h, w) in [0, 1]; the entry for tiles, whose range is the whole image's."""
-        return bicubic(depth, scale=self.scale) + self.detail(depth, guide)
+        detail = self.detail(depth, guide)
+        # under autocast the bicubic matrices' products would be rounded to 8 bits, more than the detail is worth
+        with torch.autocast(depth.device.type, enabled=False):
+            return bicubic(depth, scale=self.scale) + detail.to(depth.dtype)
 
     def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         """The learned part: (B, 1, h * scale, w * scale) to be added to the bicubic upsampling of `depth`."""
