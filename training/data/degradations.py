@@ -104,17 +104,20 @@ class PlainCubic(Kernel):
 
 @dataclass
 class Uint8Bicubic(Kernel):
-    """imresize on 8-bit images, rounded after each one-dimensional pass (protocol P2 of Middlebury 2005)."""
+    """MATLAB's imresize of 8-bit images: rows before columns, halves rounded up after each of both passes.
+
+    Protocol P2 of Middlebury 2005.
+    """
 
     def __call__(self, depth: np.ndarray, scale: int, levels: Scale) -> np.ndarray:
         step = levels.rounding_step
-        wide = np.rint(depth / step)
+        wide = round_half_up(depth / step)
         holes = np.isnan(self._shifted(wide, scale, "bicubic"))
-        filled = fill(wide).astype(np.float64)
-        columns = bicubic_matrix(depth.shape[1], depth.shape[1] // scale)
         rows = bicubic_matrix(depth.shape[0], depth.shape[0] // scale)
-        result = np.rint(rows @ np.clip(np.rint(filled @ columns.T), 0, 255))
-        return np.where(holes, np.nan, np.clip(result, 0, 255) * step).astype(np.float32)
+        columns = bicubic_matrix(depth.shape[1], depth.shape[1] // scale)
+        between = np.clip(round_half_up(rows @ fill(wide).astype(np.float64)), 0, 255)
+        result = np.clip(round_half_up(between @ columns.T), 0, 255)
+        return np.where(holes, np.nan, result * step).astype(np.float32)
 
 
 @dataclass
@@ -276,6 +279,11 @@ class Degrader:
             if rng.random() < step.probability:
                 depth_lr = step(depth_lr, rng, levels)
         return depth_lr
+
+
+def round_half_up(x: np.ndarray) -> np.ndarray:
+    """To whole numbers as MATLAB's uint8() does for positive ones; np.rint takes halves to even numbers."""
+    return np.floor(x + 0.5)
 
 
 def fill(depth: np.ndarray) -> np.ndarray:

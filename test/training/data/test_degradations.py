@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.benchmark.protocols import imresize_uint8
 from training.data.degradations import (
     BlockMean,
     Degrader,
@@ -58,9 +59,18 @@ def test_nearest_takes_one_pixel_of_each_cell(depth):
     assert np.array_equal(Nearest()(depth, 8, DISPARITY), depth[4::8, 4::8])
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_uint8_bicubic_is_the_benchmarks_protocol_2(rng, scale):
+    depth = rng.integers(0, 256, (48, 64)).astype(np.float32)
+    expected = imresize_uint8(depth, (48 // scale, 64 // scale))
+    assert np.array_equal(Uint8Bicubic()(depth, scale, DISPARITY), expected)
+
+
 def test_uint8_bicubic_is_pillows_mode_l(rng):
     depth = cv2.GaussianBlur(rng.uniform(30, 220, (64, 96)), (0, 0), 4).round().astype(np.float32)
-    expected = np.asarray(Image.fromarray(depth.astype(np.uint8)).resize((24, 16), Image.Resampling.BICUBIC))
+    # Pillow passes along the rows first, MATLAB along the columns
+    turned = Image.fromarray(np.ascontiguousarray(depth.T.astype(np.uint8)))
+    expected = np.asarray(turned.resize((16, 24), Image.Resampling.BICUBIC)).T
     got = Uint8Bicubic()(depth, 4, DISPARITY)
     difference = np.abs(got - expected)[2:-2, 2:-2]
     assert np.array_equal(got, np.rint(got)) and difference.max() <= 1 and (difference > 0).mean() < 0.02
