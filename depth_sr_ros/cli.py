@@ -31,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _ended_by_signals():
             result = args.run(args)
+            sys.stdout.flush()  # a reader that has gone shows here at the latest, not while Python exits
+    except BrokenPipeError:
+        # `depth-sr models | head`: what was not read was not wanted; nothing may be flushed there at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1  # as rich does when it prints the table
     except KeyboardInterrupt:
         print("depth-sr: interrupted", file=sys.stderr)
         return 130

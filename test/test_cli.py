@@ -91,9 +91,7 @@ def test_upsample_options_reach_the_upsampler(tmp_path, capsys, depth_png):
 
 def test_weights_choose_the_method_they_were_trained_for(tmp_path, capsys, depth_png):
     model = create_model("dsrnet", 2, "lite")
-    card = ModelCard(
-        method="dsrnet", scale=2, size="lite", data="none", lr_kernel="block", steps=0, date="2026-11-21"
-    )
+    card = ModelCard(method="dsrnet", scale=2, size="lite", data="none", lr_kernel="block", steps=0, date="2026-11-21")
     path = save_weights(model, tmp_path / "own.safetensors", card)
     common = ("upsample", depth_png, "--scale", 2, "-o", tmp_path / "o.npy", "--weights")
     code, text, _ = run(capsys, *common, path, "--json")
@@ -161,3 +159,12 @@ def test_models_lists_the_registry(capsys):
     assert rows["bicubic"]["parameters"] == {"paper": 0}
     code, table, _ = run(capsys, "models")
     assert code == 0 and all(name in table for name in rows)
+
+
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_a_reader_that_leaves_early_is_no_error(options):
+    command = [sys.executable, "-m", "depth_sr_ros.cli", "models", *options]
+    done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done.stdout.close()
+    assert done.stderr.read() == ""
+    assert done.wait(60) == 1
