@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from depth_sr_ros.replay.demo import RATES_HZ, SIZE, make_demo_bag, sustainable_rate
+from depth_sr_ros.replay.demo import DURATION_S, RATES_HZ, SIZE, fitting_rate, make_demo_bag, sustainable_rate
 from depth_sr_ros.replay.images import decode_colour, decode_depth
 from depth_sr_ros.replay.reading import open_bag
 from depth_sr_ros.resize import block_mean
@@ -30,6 +30,11 @@ def test_two_seconds_of_noisy_depth_with_exact_truth(tmp_path, scale):
     depth_edge = edge_mask(truths[0], 0.04)[:-1, :-1]
     assert (colour_edge & ~depth_edge).sum() > 0.5 * (colour_edge & depth_edge).sum()
     assert (depth_edge & ~colour_edge).sum() > 0.2 * depth_edge.sum()
+
+
+def test_ten_frames_where_the_machine_follows_5_hz():
+    assert [fitting_rate(s) for s in (0.0, 0.05, 0.12, 0.2, 9.0)] == [15, 10, 5, 3, 2]
+    assert round(fitting_rate(0.12) * DURATION_S) == 10
 
 
 def test_rate_suits_the_machine():
