@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,13 @@ class DepthSRMethod(L.LightningModule):
         return self.trainer.estimated_stepping_batches
 
     def steps_per_epoch(self) -> float:
-        """Optimiser steps of one epoch."""
-        self.trainer.fit_loop.setup_data()  # a run bounded by max_steps alone has not counted its batches yet
-        return max(1.0, self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        """Optimiser steps of one epoch; infinite for loaders of no data module in a run bounded by max_steps alone."""
+        batches, data = self.trainer.num_training_batches, self.trainer.datamodule
+        if math.isinf(batches) and data is not None:
+            # Bounded by max_steps alone, a run has not counted its batches yet, and setting its data up here would
+            # make the loader before a resumed run knows its epoch.
+            batches = data.patches_per_epoch // (data.batch_size * self.trainer.world_size)
+        return max(1.0, batches / self.trainer.accumulate_grad_batches)
 
     def configure_gradient_clipping(
         self,
