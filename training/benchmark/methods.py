@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ import numpy as np
 
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.depth import expand_mask, fill_holes
-from depth_sr_ros.models import list_models
+from depth_sr_ros.models import create_model, list_models
 from depth_sr_ros.resize import bicubic
 
 TUNED_FILE = Path(__file__).with_name("tuned.json")
@@ -91,6 +91,8 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
         return _filter_method(name, scale, options)
     if name not in list_models():
         raise ValueError(f"unknown method {name!r}: choose from {', '.join(available_methods())}")
+    if not any(True for _ in create_model(name, scale, options.size).parameters()):
+        options = replace(options, weights=None)  # shared by all methods of the run: meant for those that have weights
     upsampler = DepthUpsampler(
         name,
         scale,

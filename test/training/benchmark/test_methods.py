@@ -105,3 +105,10 @@ def tune_arguments(root, out):
     parser = argparse.ArgumentParser()
     tune.add_tune_arguments(parser)
     return parser.parse_args(["--root", str(root), "--scales", "2", "--out", str(out)])
+
+
+def test_weights_of_a_run_go_to_the_methods_that_have_weights(tmp_path):
+    options = Options(weights=str(tmp_path / "none.safetensors"))
+    assert build_method("bicubic", 4, options).name == "bicubic"
+    with pytest.raises(ValueError, match=r"none\.safetensors"):
+        build_method("dsrnet", 4, options)
