@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 
@@ -75,6 +77,7 @@ class EquilibriumModel(DepthSRModel):
             return bound_to_neighbours(solution, depth_lr)
         return solution
 
+    @abstractmethod
     def prepare(
         self, depth_lr: torch.Tensor, guide: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -82,7 +85,6 @@ class EquilibriumModel(DepthSRModel):
 
         Shapes of the arguments as in `forward`.
         """
-        raise NotImplementedError
 
     def solve(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +40,9 @@ class FileSource(Source):
                 + "".join(f"\n  missing {item}" for item in self._missing[:10])
             )
 
+    @abstractmethod
     def _scan(self, root: Path) -> list[Entry]:
         """All complete samples under `root`; what is absent goes to `self._missing`."""
-        raise NotImplementedError
 
     def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
         """Depth (H, W) float32 with NaN, unit, disparity scale."""
