@@ -122,6 +122,14 @@ def test_tiles_equal_the_whole_frame():
         torch.testing.assert_close(tiled, model(depth), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("scale", [2, 8])
+def test_tiles_of_the_shipped_network_equal_the_whole_frame(scale):
+    depth = 1 + np.random.default_rng(0).random((90, 70), dtype=np.float32)
+    whole = DepthUpsampler("dsrnet", scale, device="cpu").upsample(depth)
+    tiled = DepthUpsampler("dsrnet", scale, device="cpu", tile=40).upsample(depth)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
 def test_networks_follow_shift_and_scale_of_the_unit():
     model = Sharpen().eval()
     depth = torch.rand(1, 1, 20, 20)

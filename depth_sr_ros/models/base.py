@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import nn
 
 from ..resize import bicubic
 
 
-class DepthSRModel(nn.Module):
+class DepthSRModel(nn.Module, ABC):
     """A depth super-resolution model: ``model(depth_lr, guide) -> depth_hr`` in the unit of ``depth_lr``.
 
     A subclass sets `scales`, `requires_guide`, `accepts_holes` and `sizes`, and implements `super_resolve`.
@@ -54,9 +56,9 @@ class DepthSRModel(nn.Module):
         self.check_inputs(depth_lr, guide)
         return self.super_resolve(depth_lr, guide)
 
+    @abstractmethod
     def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         """The model itself; shapes as in `forward`, already checked."""
-        raise NotImplementedError
 
     def check_inputs(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> None:
         """Raise ValueError, saying what came and what was expected, when the shapes do not fit."""
@@ -83,11 +85,17 @@ class ResidualNetwork(DepthSRModel):
     """
 
     def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        depth, low, extent = self.normalise(depth_lr)
+        return low + extent * self.super_resolve_normalised(depth, guide)
+
+    @staticmethod
+    def normalise(depth_lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """d in [0, 1], min and r = max - min, such that depth_lr = min + r * d; min and r are (B, 1, 1, 1)."""
         low = depth_lr.amin(dim=(1, 2, 3), keepdim=True)
         extent = depth_lr.amax(dim=(1, 2, 3), keepdim=True) - low
         # a constant image has no range: any finite divisor gives d = 0, and the output stays the constant
         extent = torch.where(extent > 0, extent, torch.ones_like(extent))
-        return low + extent * self.super_resolve_normalised((depth_lr - low) / extent, guide)
+        return (depth_lr - low) / extent, low, extent
 
     def super_resolve_normalised(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         """bicubic(d) + detail for d (B, 1, h, w) in [0, 1]; the entry for tiles, whose range is the whole image's."""
@@ -96,6 +104,6 @@ class ResidualNetwork(DepthSRModel):
         with torch.autocast(depth.device.type, enabled=False):
             return bicubic(depth, scale=self.scale) + detail.to(depth.dtype)
 
+    @abstractmethod
     def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         """The learned part: (B, 1, h * scale, w * scale) to be added to the bicubic upsampling of `depth`."""
-        raise NotImplementedError
