@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from depth_sr_ros.camera import Intrinsics
+from depth_sr_ros.camera import Intrinsics, intrinsics_of_info
 from depth_sr_ros.depth import to_metres
 
 DEPTH_ENCODINGS = {"16UC1": np.dtype(np.uint16), "32FC1": np.dtype(np.float32)}
@@ -59,27 +59,13 @@ def decode_colour(message) -> np.ndarray:
 def decode_intrinsics(message, width: int, height: int) -> Intrinsics:
     """sensor_msgs/CameraInfo -> the camera of its image of `width` x `height`, from K as the node reads it.
 
-    K holds for the unbinned sensor: the region of interest is cut out of it first, then binning divides (REP 104).
-
     Raises:
-        ImageError: K is not set, or the sizes do not belong together.
+        ImageError: K is not set, ROI or binning leave no image, or the sizes do not belong together.
     """
-    k = [float(value) for value in message.k]
-    if not (k[0] > 0 and k[4] > 0):
-        raise ImageError(f"the camera_info of {message.header.frame_id!r} has K = 0 (uncalibrated)")
-    camera = Intrinsics(k[0], k[4], k[2], k[5], max(1, message.width), max(1, message.height))
-    roi = message.roi
-    if (roi.width or roi.height) and (roi.width, roi.height) != (message.width, message.height):
-        camera = camera.cropped(roi.x_offset, roi.y_offset, roi.width, roi.height)
-    bin_x, bin_y = max(1, message.binning_x), max(1, message.binning_y)
-    if bin_x > 1 or bin_y > 1:
-        camera = camera.resized(camera.width // bin_x, camera.height // bin_y)
-    if (camera.width, camera.height) != (width, height):
-        raise ImageError(
-            f"the camera_info of {message.header.frame_id!r} is for {camera.width}x{camera.height} pixels (binning "
-            f"and ROI applied), its image has {width}x{height}"
-        )
-    return camera
+    try:
+        return intrinsics_of_info(message, width, height)
+    except ValueError as error:
+        raise ImageError(str(error)) from None
 
 
 def stamp_of(message) -> int:

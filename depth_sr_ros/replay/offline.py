@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from depth_sr_ros.camera import RegisteredWarp
+from depth_sr_ros.camera import MIN_REGISTERED_VIEW, RegisteredWarp
 from depth_sr_ros.replay.images import ImageError, decode_colour, decode_depth, decode_intrinsics, stamp_of
 from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.reading import Bag, BagError
@@ -17,10 +17,6 @@ from depth_sr_ros.weights import default_method
 
 SYNC_SLOP_NS = 20_000_000
 """Depth and RGB whose stamps differ by at most this are a pair (20 ms)."""
-
-
-MIN_REGISTERED_VIEW = 0.9
-"""Share of the depth view that RGB must show, as in the node."""
 
 
 def run_offline(

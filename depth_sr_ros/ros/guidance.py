@@ -6,15 +6,13 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..camera import Extrinsics, Intrinsics, RegisteredWarp, warp_guide
+from ..camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, warp_guide
 from ..depth import fill_holes
 from ..resize import bicubic
 from .messages import colour_array, distortion, distortion_hint, intrinsics
 
-MIN_REGISTERED_VIEW = 0.9
-"""Share of the depth view that a registered RGB image must cover; less means that the two do not belong together."""
 MIN_WARPED_VIEW = 0.2
-"""The same for unregistered RGB, which sees less by nature."""
+"""What `MIN_REGISTERED_VIEW` is for registered RGB: the unregistered sees less by nature."""
 
 
 class GuideError(ValueError):

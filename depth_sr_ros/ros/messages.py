@@ -12,7 +12,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from ..camera import Intrinsics
+from ..camera import Intrinsics, intrinsics_of_info
 
 DEPTH_DTYPES = {"16UC1": np.uint16, "32FC1": np.float32}
 _COLOUR_CHANNELS = {"rgb8": (3, (0, 1, 2)), "bgr8": (3, (2, 1, 0)), "rgba8": (4, (0, 1, 2)), "bgra8": (4, (2, 1, 0))}
@@ -183,44 +183,15 @@ def distortion_hint(use: str, *infos: CameraInfo) -> str:
 
 
 def intrinsics(info: CameraInfo, width: int, height: int) -> Intrinsics:
-    """The camera of an image of `width` x `height` that `info` belongs to.
-
-    K holds for the unbinned sensor: the region of interest is cut out of it first, then binning divides (REP 104).
+    """`intrinsics_of_info`, whose errors are a message's.
 
     Raises:
         MessageError: when K is not set, ROI or binning leave no image, or the sizes do not belong together.
     """
-    if not is_calibrated(info):
-        raise MessageError(
-            f"camera_info of {info.header.frame_id!r} came with K = 0 (uncalibrated), fx, fy > 0 were expected: "
-            "calibrate the camera or set its camera_info_url"
-        )
     try:
-        camera = _windowed(info)
-    except ValueError:
-        raise MessageError(
-            f"camera_info of {info.header.frame_id!r} came for {info.width}x{info.height} pixels with an ROI of "
-            f"{info.roi.width}x{info.roi.height} and binning {info.binning_x}x{info.binning_y}, which leaves no image; "
-            "zeros (all of it, no binning) or fitting values were expected: correct the driver's camera_info"
-        ) from None
-    if (camera.width, camera.height) != (width, height):
-        raise MessageError(
-            f"camera_info of {info.header.frame_id!r} came for {camera.width}x{camera.height} pixels "
-            f"(binning and ROI applied) with an image of {width}x{height}, equal sizes were expected: "
-            "remap the camera_info that belongs to this image"
-        )
-    return camera
-
-
-def _windowed(info: CameraInfo) -> Intrinsics:
-    """The camera after ROI and binning; ValueError when no pixel is left."""
-    camera = Intrinsics(info.k[0], info.k[4], info.k[2], info.k[5], max(1, info.width), max(1, info.height))
-    if (info.roi.width or info.roi.height) and (info.roi.width, info.roi.height) != (info.width, info.height):
-        camera = camera.cropped(info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height)
-    bin_x, bin_y = max(1, info.binning_x), max(1, info.binning_y)
-    if bin_x > 1 or bin_y > 1:
-        camera = camera.resized(camera.width // bin_x, camera.height // bin_y)
-    return camera
+        return intrinsics_of_info(info, width, height)
+    except ValueError as error:
+        raise MessageError(str(error)) from None
 
 
 def scaled_camera_info(info: CameraInfo, width: int, height: int, scale: int, header: Header) -> CameraInfo:
