@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import os
 import signal
 import sys
 import time
@@ -14,19 +12,17 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_policy_name_from_kind, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool
 
 from . import parameters
 from .diagnostics import LARGE_DATA_HINT, Statistics, Surroundings, Throttle, key_values, verdict
+from .inputs import Inputs, carries_large_data
 from .messages import (
     MessageError,
     depth_array,
@@ -53,11 +49,9 @@ class SrNode(LifecycleNode):
         self._candidate: Pipeline | None = None
         self._worker: Worker | None = None
         self._outputs: Outputs | None = None
-        self._subscriptions_by_topic: dict = {}
+        self._inputs = Inputs(self, self._warn)
         self._enabled = True
         self._active = False
-        self._listening_since = 0.0
-        self._incompatible_qos: dict[str, str] = {}
         self._build_error = ""
         self._drops_seen = 0
         self._hardware_id = "depth_sr"
@@ -91,7 +85,7 @@ class SrNode(LifecycleNode):
                 require_sensor_msgs_py()
             self._pipeline = Pipeline(self._settings)
             self._pipeline.warm_up()
-            self._outputs = Outputs(self, self._trouble, self._on_incompatible_qos)
+            self._outputs = Outputs(self, self._trouble, self._inputs.on_incompatible_qos)
             self._outputs.offer_points(self._settings.publish_points, active=False)
         except Exception as error:  # FAILURE leaves the node unconfigured and alive, to be corrected and retried
             self._build_error = f"cannot configure: {error}"
@@ -160,7 +154,6 @@ class SrNode(LifecycleNode):
         return Pairer(settings.sync_slop, settings.mode != "single", settings.mode == "guided", info_fits=info_fits)
 
     def _listen(self, listening: bool) -> None:
-        """Hold exactly the subscriptions that the state and the mode need: a node at rest costs no bandwidth."""
         wanted = {}
         if listening:
             wanted = {
@@ -170,37 +163,7 @@ class SrNode(LifecycleNode):
             if self._settings.mode != "single":
                 wanted["rgb/camera_info"] = (CameraInfo, self._on_rgb_info)
                 wanted["rgb/image_raw"] = (Image, self._on_rgb)
-        if listening and not self._subscriptions_by_topic:
-            self._listening_since = time.monotonic()
-        for topic in list(self._subscriptions_by_topic):
-            if topic not in wanted:
-                self.destroy_subscription(self._subscriptions_by_topic.pop(topic))
-                self._incompatible_qos.pop(self.resolve_topic_name(topic), None)
-        for topic, (message_type, callback) in wanted.items():
-            if topic not in self._subscriptions_by_topic:
-                self._subscriptions_by_topic[topic] = self._new_subscription(message_type, topic, callback)
-
-    def _new_subscription(self, message_type, topic: str, callback):
-        resolved = self.resolve_topic_name(topic)
-        return self.create_subscription(
-            message_type,
-            topic,
-            callback,
-            copy.copy(qos_profile_sensor_data),  # rclpy writes overrides into the profile it is given
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=lambda event: self._on_incompatible_qos(resolved, event)
-            ),
-        )
-
-    def _on_incompatible_qos(self, topic: str, event) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
-        self._incompatible_qos[topic] = policy
-        self._warn(
-            f"qos {topic}",
-            f"QoS mismatch on {topic}: a peer's {policy} came that does not fit ours, nothing passes between us; set "
-            f"qos_overrides.{topic}.*.{policy.lower()} of this node or of the peer",
-        )
+        self._inputs.listen(wanted)
 
     # ---- inputs: look, pair, return at once
 
@@ -213,7 +176,7 @@ class SrNode(LifecycleNode):
             self._trouble("rejected", f"depth image refused: {error}")
             return
         self._hardware_id = msg.header.frame_id or "depth_sr"
-        infos_come = self._publisher_count("depth/camera_info") > 0
+        infos_come = self._inputs.publishers("depth/camera_info") > 0
 
         def push(pairer: Pairer) -> bool:
             pairer.info_expected = infos_come
@@ -324,11 +287,11 @@ class SrNode(LifecycleNode):
         around = Surroundings(
             state=self._state_machine.current_state[1],
             enabled=self._enabled,
-            listening_for=now - self._listening_since if self._subscriptions_by_topic else 0.0,
+            listening_for=self._inputs.listening_for(now),
             depth_topic=self.resolve_topic_name("depth/image_raw"),
-            depth_publishers=self._publisher_count("depth/image_raw"),
-            incompatible_qos=dict(self._incompatible_qos),
-            large_data_profile=_carries_large_data(),
+            depth_publishers=self._inputs.publishers("depth/image_raw"),
+            incompatible_qos=dict(self._inputs.incompatible_qos),
+            large_data_profile=carries_large_data(),
             build_error=self._build_error,
         )
         level, text = verdict(summary, around)
@@ -343,9 +306,6 @@ class SrNode(LifecycleNode):
         self._diagnostics_publisher.publish(array)
         if level.name in ("STALE", "ERROR") and "no messages" in text:
             self._warn("silence", text)
-
-    def _publisher_count(self, topic: str) -> int:
-        return self.count_publishers(self.resolve_topic_name(topic))
 
     def _log_choices(self) -> None:
         for choice in self._pipeline.choices:
@@ -370,16 +330,6 @@ def _seconds(msg) -> float:
     return msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec
 
 
-def _carries_large_data() -> bool:
-    """Whether images of megabytes arrive: a Fast DDS profile or transport is chosen, or it is another middleware."""
-    if "fastrtps" not in get_rmw_implementation_identifier():
-        return True
-    chosen = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    return any(os.environ.get(name) for name in chosen) or "LARGE_DATA" in os.environ.get(
-        "FASTDDS_BUILTIN_TRANSPORTS", ""
-    )
-
-
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
     try:
@@ -390,7 +340,7 @@ def main(args: list[str] | None = None) -> int:
     node = None
     try:
         node = SrNode()
-        if not _carries_large_data():
+        if not carries_large_data():
             node.get_logger().info(LARGE_DATA_HINT)
         node.autostart()
         executor = SingleThreadedExecutor()

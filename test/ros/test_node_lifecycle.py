@@ -44,10 +44,10 @@ def test_whole_life(managed):
         peer.wait_connected(rgb=False)
         assert depth_array(peer.exchange(DEPTH)).shape == (96, 128)
         assert peer.transition("deactivate") and peer.state() == "inactive"
-        peer.spin_until(lambda: not subscribed(peer), 5.0, "unsubscribed")
+        peer.spin_until(lambda: not subscribed(peer), 20.0, "unsubscribed")
         assert peer.transition("cleanup") and peer.state() == "unconfigured"
         topic = peer.node.resolve_topic_name("depth_sr/image_raw")
-        peer.spin_until(lambda topic=topic: not peer.node.count_publishers(topic), 5.0, "publishers are gone")
+        peer.spin_until(lambda topic=topic: not peer.node.count_publishers(topic), 20.0, "publishers are gone")
     assert not peer.transition("activate"), "activate needs configure"
     assert node.alive()
 
