@@ -332,6 +332,9 @@ def _seconds(msg) -> float:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
+    # rclpy's own handler ends the context. Python's would also raise KeyboardInterrupt, anywhere: inside rclpy's
+    # constructors, or in the tidying up when `ros2 launch` and the terminal both send SIGINT.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         rclpy.init(args=args)
     except RuntimeError as error:  # RCLError and its kin: a command line or a parameter file that cannot be read
@@ -346,7 +349,7 @@ def main(args: list[str] | None = None) -> int:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"depth_sr: {error}", file=sys.stderr)
@@ -354,10 +357,8 @@ def main(args: list[str] | None = None) -> int:
     except RCLError:
         if rclpy.ok():
             raise
-        # SIGTERM ends the context while a callback may be using it
+        # a signal ends the context while a callback may be using it
     finally:
-        # `ros2 launch` and the terminal both send SIGINT: the second must not break the tidying up
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.close()
             node.destroy_node()

