@@ -1,4 +1,4 @@
-"""``python -m training.benchmark``: run a benchmark, or tune the classical filters."""
+"""``python -m training.benchmark``: run a benchmark, also on sensors' frames, or tune the classical filters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _run_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.benchmark",
         description="Score methods by a paper's protocol; published rows stand beside the measured ones.",
-        epilog="'python -m training.benchmark tune --help' tunes the classical filters.",
+        epilog="'sensors --help': real depth cameras' frames; 'tune --help': tunes the classical filters.",
     )
     parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
     parser.add_argument("--root", type=Path, help="folder of the data set (synthetic needs none)")
@@ -166,7 +166,7 @@ def sensors_command(arguments: argparse.Namespace, argv: list[str]) -> int:
     groups = sensors.find_groups(arguments.root)
     _check_choices("--groups", arguments.groups or [], list(groups))
     wanted = arguments.groups or list(groups)
-    groups = {name: sensors.spread(frames, arguments.frames) for name, frames in groups.items() if name in wanted}
+    groups = {name: sensors.evenly_spaced(groups[name], arguments.frames) for name in wanted}
     with _progress() as progress:
         task = progress.add_task("sensors", total=None)
         results, problems = sensors.evaluate(
@@ -178,6 +178,9 @@ def sensors_command(arguments: argparse.Namespace, argv: list[str]) -> int:
         )
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
+    if not results:
+        print("error: no method could run", file=sys.stderr)
+        return 1
     made = sensor_report.tables(results)
     sensor_report.print_tables(made, console)
     command = "python -m training.benchmark " + shlex.join(argv)

@@ -1,4 +1,4 @@
-"""Planes in a depth map: a denoised version of the map, the regions that are planar, and the noise that is left on them.
+"""Planes in a depth map: the map denoised, its planar regions, and the noise that is left on them.
 
 A plane seen by a pinhole camera is linear in inverse depth, 1 / z = a x + b y + c, and in disparity; so everything here
 works on such a map, called `inverse`, and speaks of depth only where it says so.

@@ -3,7 +3,8 @@
 The truth is the camera's own frame at full size, on its valid pixels. Its noise is part of that truth, so no method can
 come below a floor; two more numbers say how far that matters: the floor itself, estimated as the mean distance between
 the frame and its denoised version (`planes.denoise`), and every method's error against that denoised version. The low
-resolution is always made from the raw frame. Where a cell has lost half of its pixels or more, its LR pixel is a hole.
+resolution is always made from the raw frame. Where a cell has lost half of its pixels or more (under "nearest": the
+pixel that is taken), its LR pixel is a hole.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ def _metres(path: Path) -> np.ndarray:
     return to_metres(read_image(path, colour=False)).astype(np.float64)
 
 
-def spread(frames: list, most: int) -> list:
+def evenly_spaced(frames: list, most: int) -> list:
     """At most so many of the frames, evenly spaced over the whole list."""
     if len(frames) <= most:
         return frames
@@ -209,9 +210,11 @@ def evaluate(
     """
     problems, methods = [], {}
     for scale in scales:
+        methods[scale] = []
         for spec in dict.fromkeys(["bicubic", *specs]):
+            own = Options() if spec == "bicubic" else options  # bicubic is the yardstick: never made consistent
             try:
-                methods.setdefault(scale, []).append(build_method(spec, scale, Options() if spec == "bicubic" else options))
+                methods[scale].append(build_method(spec, scale, own))
             except ValueError as error:
                 problems.append(f"{spec} x{scale} left out: {error}")
     results = []
