@@ -236,6 +236,27 @@ def warp_guide(
     return guide, visible
 
 
+def fill_unseen(guide: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Give pixels that RGB does not see the colour of the nearest one that it does: for networks that take any colour
+    for the truth, so that at least no black patch rings the seen.
+
+    Args:
+        guide: (H, W, 3) uint8.
+        seen: (H, W) bool.
+
+    Returns:
+        (H, W, 3) uint8; `guide` itself when all or nothing is seen.
+    """
+    if seen.all() or not seen.any():
+        return guide
+    _, labels = cv2.distanceTransformWithLabels(
+        (~seen).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colour_of_label = np.zeros((int(labels.max()) + 1, 3), np.uint8)
+    colour_of_label[labels[seen]] = guide[seen]
+    return colour_of_label[labels]
+
+
 def _hidden(
     u: np.ndarray,
     v: np.ndarray,

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from .budget import EquilibriumInfo
-from .coefficients import edge_coefficients
+from .coefficients import depth_coefficients, edge_coefficients
 from .constraint import SeparableKernel
 from .equilibrium import solve_equilibrium
 from .loop import diffuse_adjust
 
-__all__ = ["EquilibriumInfo", "SeparableKernel", "diffuse_adjust", "edge_coefficients", "solve_equilibrium"]
+__all__ = [
+    "EquilibriumInfo",
+    "SeparableKernel",
+    "depth_coefficients",
+    "diffuse_adjust",
+    "edge_coefficients",
+    "solve_equilibrium",
+]

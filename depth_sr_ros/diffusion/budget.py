@@ -45,14 +45,18 @@ class EquilibriumInfo:
             steps.
         relative_residual: (B,), defined in `solve_equilibrium`.
         converged: every sample is at or below the tolerance.
+        budget_ended: iterations or time ran out before that; False where float precision ended it.
         seconds: wall time of the solve.
+        warm: (B,) bool, the samples that began at `warm_start`; None when none was given.
     """
 
     iterations: int
     restarts: int
     relative_residual: Tensor
     converged: bool
+    budget_ended: bool
     seconds: float
+    warm: Tensor | None = None
 
 
 def check_interval(tensor: Tensor) -> int:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+DEPTH_KAPPA = 0.05
+"""Relative difference from one LR pixel to the next at which depth alone is taken for a step: a plane seen at 60
+degrees by an 80 x 60 camera of 58 degrees' view has 0.024."""
+
 
 def edge_coefficients(features: Tensor, kappa: float | Tensor) -> tuple[Tensor, Tensor]:
     """The coefficient of every vertical and horizontal edge of the pixel grid.
@@ -41,6 +45,29 @@ def edge_coefficients(features: Tensor, kappa: float | Tensor) -> tuple[Tensor, 
     vertical = torch.diff(features, dim=-2).abs().mean(dim=1, keepdim=True)
     horizontal = torch.diff(features, dim=-1).abs().mean(dim=1, keepdim=True)
     return _falloff(vertical, kappa), _falloff(horizontal, kappa)
+
+
+def depth_coefficients(depth: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """The coefficients of edges whose pixels no guide describes, from the upsampled depth alone.
+
+    c as in `edge_coefficients`, with x = s |difference| / mean of the two depths: the relative difference that such a
+    slope makes from one LR pixel to the next. A plane, even a steep one, flows freely; a step between two surfaces,
+    which upsampling has spread over about s pixels, stays where and as it is.
+
+    Args:
+        depth: (B, 1, H, W) floating, the upsampled LR depth, in any unit.
+        scale: s, HR pixels per LR pixel.
+
+    Returns:
+        cv (B, 1, H - 1, W) and ch (B, 1, H, W - 1), in (0, 1].
+    """
+    return tuple(_falloff(scale * _relative_difference(depth, dim), DEPTH_KAPPA) for dim in (-2, -1))
+
+
+def _relative_difference(depth: Tensor, dim: int) -> Tensor:
+    size = depth.shape[dim] - 1
+    first, second = depth.narrow(dim, 0, size).abs(), depth.narrow(dim, 1, size).abs()
+    return torch.diff(depth, dim=dim).abs() / (0.5 * (first + second)).clamp_min(torch.finfo(depth.dtype).tiny)
 
 
 def _falloff(difference: Tensor, kappa: float | Tensor) -> Tensor:

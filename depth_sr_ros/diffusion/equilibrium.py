@@ -8,7 +8,8 @@ differentiated by the implicit function theorem: one more solve with the transpo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ def solve_equilibrium(
     constraint: SeparableKernel | None = None,
     time_budget_s: float | None = None,
     backward_tolerance: float | None = None,
+    warm_start: Tensor | None = None,
     return_info: bool = False,
 ) -> Tensor | tuple[Tensor, EquilibriumInfo]:
     """The limit of `diffuse_adjust` for iterations -> infinity, in tens of iterations instead of thousands.
@@ -53,7 +55,7 @@ def solve_equilibrium(
 
     Gradients reach `cv`, `ch` and `source` (and features and kappa through `edge_coefficients`), by one solve in
     `backward`, in memory that does not depend on the iterations. For both adjustments it is the gradient of the
-    equilibrium itself, exact up to the tolerances. `depth` is only the start: it gets no gradient.
+    equilibrium itself, exact up to the tolerances. `depth` and `warm_start` are only starts: they get no gradient.
 
     Args:
         depth: (B, 1, H, W), the start, finite: bicubic upsampling, or the previous frame's solution. Not changed.
@@ -70,6 +72,8 @@ def solve_equilibrium(
         time_budget_s: wall time in seconds after which the current solution is returned; None: no limit. It does
             not bound `backward`.
         backward_tolerance: the same for the gradient's system, relative to its right-hand side; None: `tolerance`.
+        warm_start: like `depth`, another start, such as what the last frame of a video led to: once both are adjusted
+            to the source, a sample begins where its residual is lower, so that a start without worth is none.
         return_info: also return an `EquilibriumInfo`.
 
     Returns:
@@ -77,7 +81,7 @@ def solve_equilibrium(
         out; with `return_info` a pair of it and the info.
 
     Raises:
-        ValueError: for shapes that do not fit, an unknown adjustment, a start or coefficients that are not finite,
+        ValueError: for shapes that do not fit, an unknown adjustment, starts or coefficients that are not finite,
             negative coefficients, a non-positive source with the multiplicative adjustment, or a `SeparableKernel`
             with NaN in the source, with matrices that do not fit, or with the multiplicative adjustment.
         TypeError: for mixed dtypes or devices.
@@ -91,6 +95,8 @@ def solve_equilibrium(
     kernel, source = _constraint_of(source, scale, adjustment, constraint)
     if not bool(torch.isfinite(depth).all()):
         raise ValueError("depth, the start, must be finite: fill holes first (fill_holes), they stay free in source")
+    if warm_start is not None:
+        _check_warm_start(warm_start, depth)
     if bool((torch.minimum(cv.amin(), ch.amin()) if cv.numel() and ch.numel() else torch.zeros(())) < 0):
         raise ValueError("cv and ch must be >= 0: a negative coefficient has no equilibrium")
     settings = _Settings(
@@ -101,7 +107,7 @@ def solve_equilibrium(
         Budget(backward_tolerance or tolerance, max_iterations),
     )
     infos: list[EquilibriumInfo] = []
-    solution = _Equilibrium.apply(depth.detach(), source, cv, ch, settings, infos)
+    solution = _Equilibrium.apply(depth.detach(), source, cv, ch, warm_start, settings, infos)
     return (solution, infos[0]) if return_info else solution
 
 
@@ -149,7 +155,7 @@ class _Equilibrium(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, depth, source, cv, ch, settings, infos):
+    def forward(ctx, depth, source, cv, ch, warm_start, settings, infos):
         operator, precondition = _prepare(cv, ch, settings)
         constraint, budget = settings.constraint, settings.forward
         solution = depth.clone(memory_format=torch.contiguous_format)
@@ -158,12 +164,14 @@ class _Equilibrium(torch.autograd.Function):
         if settings.multiplicative:
             solver = NewtonKrylov(operator, constraint, precondition, source)
             reference = _checked(solver.norm_of_flat(flat), flat)
+            warm = _take_better_(solution, warm_start, solvable, lambda y: solver.norm_at(y, solvable))
             info = solver.solve(solution, reference, solvable, budget)
         else:
             cg = ProjectedCG(operator, constraint, precondition)
             reference = _checked(cg.norm(operator.apply_to_image(flat, torch.empty_like(flat))), flat)
+            warm = _take_better_(solution, warm_start, solvable, lambda y: cg.norm_at(y, source))
             info = cg.solve(solution, None, source, reference, solvable, budget)
-        infos.append(info)
+        infos.append(replace(info, warm=warm))
         ctx.save_for_backward(solution, source, cv, ch)
         ctx.settings = settings
         return solution
@@ -192,12 +200,36 @@ class _Equilibrium(torch.autograd.Function):
             -torch.diff(adjoint, dim=-1) * torch.diff(solution, dim=-1),
             None,
             None,
+            None,
         )
 
 
 def _prepare(cv: Tensor, ch: Tensor, settings: _Settings) -> tuple[DiffusionOperator, MultilevelJacobi]:
     operator = DiffusionOperator(cv, ch)
     return operator, MultilevelJacobi(operator, settings.constraint, settings.scale)
+
+
+def _check_warm_start(warm_start: Tensor, depth: Tensor) -> None:
+    if warm_start.shape != depth.shape or warm_start.dtype != depth.dtype or warm_start.device != depth.device:
+        raise ValueError(
+            f"warm_start is {warm_start.dtype} {tuple(warm_start.shape)} on {warm_start.device}, like depth "
+            f"{depth.dtype} {tuple(depth.shape)} on {depth.device} was expected"
+        )
+    if not bool(torch.isfinite(warm_start).all()):
+        raise ValueError("warm_start must be finite, as depth must be")
+
+
+def _take_better_(
+    start: Tensor, warm_start: Tensor | None, solvable: Tensor, norm_at: Callable[[Tensor], Tensor]
+) -> Tensor | None:
+    """Put the samples of `warm_start` into `start` whose residual norm is lower; returns which, (B,) bool."""
+    if warm_start is None:
+        return None
+    # a copy each: `norm_at` adjusts what it is given, and a start that is kept must be as it came
+    candidate = warm_start.detach().clone(memory_format=torch.contiguous_format)
+    warm = solvable & (norm_at(candidate) < norm_at(start.clone()))
+    start.copy_(torch.where(warm.view(-1, 1, 1, 1), warm_start, start))
+    return warm
 
 
 def _solvable(settings: _Settings, source: Tensor) -> Tensor:

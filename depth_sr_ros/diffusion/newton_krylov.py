@@ -54,17 +54,19 @@ class NewtonKrylov:
         self._make_positive_(y, solvable)
 
         def linearise() -> DiffusionOperator:
-            force = self.operator.apply_to_image(y, self._residual)
-            mu = self.constraint.down(force) * self._per_source
-            add_to_cells_(force, mu, self.scale, factor=y, sign=-1).neg_()
-            self.precondition.set_weights(force=y)
-            return self.operator.minus(spread_cells(mu, self.scale))
+            return self._linearise(y)
 
         def update(step: Tensor) -> None:
             torch.maximum(step.add_(y), torch.minimum(y, _SMALLEST_SHARE * y), out=y)
             self._rescale_(y, solvable)
 
         return self._outer(linearise, update, reference, solvable, budget, clock)
+
+    def norm_at(self, y: Tensor, solvable: Tensor) -> Tensor:
+        """The residual norm of the start y, (B,); y is adjusted to the source in place, as `solve` does first."""
+        self._make_positive_(y, solvable)
+        self._linearise(y)
+        return self._norm(self.precondition(self._residual, self._z))
 
     def norm_of_flat(self, flat: Tensor) -> Tensor:
         """The residual norm of an image that is constant in every cell, (B,)."""
@@ -92,6 +94,14 @@ class NewtonKrylov:
         linearise()
         return adjoint, self._residual
 
+    def _linearise(self, y: Tensor) -> DiffusionOperator:
+        """L - up(mu) at y; `_residual` and the preconditioner's weights are then those of y."""
+        force = self.operator.apply_to_image(y, self._residual)
+        mu = self.constraint.down(force) * self._per_source
+        add_to_cells_(force, mu, self.scale, factor=y, sign=-1).neg_()
+        self.precondition.set_weights(force=y)
+        return self.operator.minus(spread_cells(mu, self.scale))
+
     def _outer(self, linearise, update, reference, solvable, budget: Budget, clock: Clock) -> EquilibriumInfo:
         """Alternate `linearise` (fills `_residual`, returns the operator) and `update` (takes GMRES' step)."""
         target = torch.where(solvable, budget.tolerance * reference, torch.inf)
@@ -105,7 +115,8 @@ class NewtonKrylov:
             failures = torch.where(norm < _STALLED * best, 0.0, failures + 1)
             best = torch.minimum(best, norm)
             unfinished = (norm > target) & (failures < _PATIENCE)
-            if clock.over() or iterations >= budget.max_iterations or not bool(unfinished.any()):
+            pending = bool(unfinished.any())
+            if clock.over() or iterations >= budget.max_iterations or not pending:
                 break
             restarts += 1
             goal = torch.where(unfinished, torch.maximum(0.7 * target, _FORCING * norm), torch.inf)
@@ -113,7 +124,8 @@ class NewtonKrylov:
             iterations += done
             update(torch.where(unfinished.view(-1, 1, 1, 1), step, 0.0))
         relative = torch.where(solvable, norm / reference.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
-        return EquilibriumInfo(iterations, restarts, relative, bool((norm <= target).all()), clock.seconds())
+        converged = bool((norm <= target).all())
+        return EquilibriumInfo(iterations, restarts, relative, converged, pending, clock.seconds())
 
     def _gmres(
         self, operator: DiffusionOperator, z: Tensor, norm: Tensor, goal: Tensor, limit: int, clock: Clock

@@ -38,6 +38,11 @@ class ProjectedCG:
         residual = self.constraint.project_(image.clone())
         return dot(residual, self.precondition(residual, self._z)).clamp_min_(0.0).sqrt_()
 
+    def norm_at(self, x: Tensor, values: Tensor) -> Tensor:
+        """The residual norm of the start x (b = 0), (B,); x is adjusted to `values` in place, as `solve` does first."""
+        self.constraint.add_lifted_(x, values - self.constraint.down(x))
+        return self.norm(self.operator.apply_to_image(x, self._image))
+
     def solve(
         self, x: Tensor, b: Tensor | None, values: Tensor, reference: Tensor, solvable: Tensor, budget: Budget
     ) -> EquilibriumInfo:
@@ -63,14 +68,16 @@ class ProjectedCG:
             self.constraint.project_(self._residual)
             norm = self.norm(self._residual)
             unfinished = (norm > target) & (norm < _STALLED * previous)
-            if clock.over() or iterations >= budget.max_iterations or not bool(unfinished.any()):
+            pending = bool(unfinished.any())
+            if clock.over() or iterations >= budget.max_iterations or not pending:
                 break
             restarts += 1
             goal = torch.where(unfinished, 0.9 * target, torch.inf)
             iterations += self._iterate(x, goal, budget.max_iterations - iterations, clock)
             previous = norm
         relative = torch.where(solvable, norm / reference.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
-        return EquilibriumInfo(iterations, restarts, relative, bool((norm <= target).all()), clock.seconds())
+        converged = bool((norm <= target).all())
+        return EquilibriumInfo(iterations, restarts, relative, converged, pending, clock.seconds())
 
     def _iterate(self, x: Tensor, goal: Tensor, limit: int, clock: Clock) -> int:
         """Conjugate gradients on the system whose residual is in `_residual`; returns the number of iterations.

@@ -29,6 +29,9 @@ class DepthSRModel(nn.Module, ABC):
     requires_guide: bool = False
     accepts_holes: bool = False
     """True when NaN in depth_lr is understood as "no constraint here"; else the caller fills holes first."""
+    accepts_guide_holes: bool = False
+    """True when a guide pixel of NaN is understood as "no colour seen here"; else the caller fills it by the nearest
+    colour, and the model takes that for the truth."""
 
     def __init__(self, scale: int, size: str = "lite"):
         super().__init__()
@@ -45,7 +48,7 @@ class DepthSRModel(nn.Module, ABC):
         Args:
             depth_lr: (B, 1, h, w) floating, any linear unit; finite unless `accepts_holes`.
             guide: (B, 3, h * scale, w * scale) RGB in [0, 1] in the depth view; required when `requires_guide`,
-                refused otherwise.
+                refused otherwise. Finite unless `accepts_guide_holes`.
 
         Returns:
             (B, 1, h * scale, w * scale) in the unit of `depth_lr`.

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..diffusion import edge_coefficients
 from .blocks import shrink
 from .dada_rgb import IMAGENET_STD
 from .dsrnet import DSRNet
@@ -32,7 +31,7 @@ class DADA(EquilibriumModel):
     Beyond the paper, `prior="dsrnet"` lets a single-depth network upsample the depth first: its output is one more
     channel of the U-Net's input and the start of the diffusion. It is part of the model, and of its weights file.
 
-    NaN and non-positive cells of depth_lr: see `EquilibriumModel`.
+    NaN in depth_lr and guide, and non-positive cells: see `EquilibriumModel`.
 
     Args:
         scale: any integer from 1 to 32; with `prior="dsrnet"` one of that network's.
@@ -87,10 +86,11 @@ class DADA(EquilibriumModel):
         if self.prior is not None:
             start = self.prior(filled).to(depth.dtype)
             depths.append(start)
-        features = self.features(self.network_input(guide, depths))
+        features = self.features(self.network_input(fill_invalid(guide), depths))
         # differences of features and the equilibrium itself need more than autocast's half precision
         with torch.autocast(depth_lr.device.type, enabled=False):
-            return start.detach(), *edge_coefficients(features.to(depth.dtype), self.log_kappa.exp())
+            cv, ch = self.coefficients(features.to(depth.dtype), self.log_kappa.exp(), start.detach(), guide)
+            return start.detach(), cv, ch
 
     def network_input(self, guide: torch.Tensor, depths: list[torch.Tensor]) -> torch.Tensor:
         """What the U-Net sees, (B, 3 + len(depths), H, W): normalised RGB, and depth maps less the first one's mean.

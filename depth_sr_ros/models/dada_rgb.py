@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from ..diffusion import edge_coefficients
 from .equilibrium import EquilibriumModel, fill_invalid, upsampled
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -14,7 +13,7 @@ class DadaRGB(EquilibriumModel):
     """The learning-free variant of DADA (CVPR 2023, Table 2): RGB differences as features, kappa = 0.03.
 
     Features are the colour channels divided by the ImageNet standard deviations (the scale in which the paper's
-    kappa is given). NaN and non-positive cells of depth_lr: see `EquilibriumModel`.
+    kappa is given). NaN in depth_lr and guide, and non-positive cells: see `EquilibriumModel`.
 
     Args:
         scale: any integer from 1 to 32.
@@ -35,5 +34,6 @@ class DadaRGB(EquilibriumModel):
         self, depth_lr: torch.Tensor, guide: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         std = guide.new_tensor(IMAGENET_STD)[:, None, None]
-        features = (guide / std).to(depth_lr.dtype)
-        return upsampled(fill_invalid(depth_lr), self.scale), *edge_coefficients(features, self.kappa)
+        features = (fill_invalid(guide) / std).to(depth_lr.dtype)
+        depth = upsampled(fill_invalid(depth_lr), self.scale)
+        return depth, *self.coefficients(features, self.kappa, depth, guide)

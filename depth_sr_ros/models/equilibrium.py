@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from ..consistency import bound_to_neighbours
-from ..diffusion import EquilibriumInfo, SeparableKernel, solve_equilibrium
+from ..diffusion import EquilibriumInfo, SeparableKernel, depth_coefficients, edge_coefficients, solve_equilibrium
 from ..resize import bicubic, bicubic_matrix
 from .base import DepthSRModel
 
@@ -20,7 +20,9 @@ class EquilibriumModel(DepthSRModel):
     """Guided anisotropic diffusion held to the LR depth (DADA, CVPR 2023): a subclass says where it starts and flows.
 
     The equilibrium is found by `depth_sr_ros.diffusion.solve_equilibrium` instead of 8000 loop iterations, in the
-    precision of depth_lr whatever autocast says. NaN cells of depth_lr put no constraint on the output. The result
+    precision of depth_lr whatever autocast says. NaN cells of depth_lr put no constraint on the output. A guide pixel
+    of NaN has no colour (hidden from the RGB camera, or outside its image): a coefficient of an edge at such a pixel
+    comes from the upsampled depth alone (`depth_coefficients`), never from a colour made up for it. The result
     follows any positive scale of the unit. The multiplicative adjustment (the paper's eq. 3) needs positive depth: a
     sample with a valid cell <= 0, such as a disparity of 0, is adjusted additively instead.
 
@@ -43,6 +45,7 @@ class EquilibriumModel(DepthSRModel):
     scales = tuple(range(1, 33))
     requires_guide = True
     accepts_holes = True
+    accepts_guide_holes = True
 
     def __init__(
         self,
@@ -71,7 +74,10 @@ class EquilibriumModel(DepthSRModel):
 
     def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> torch.Tensor:
         start, cv, ch = self.prepare(depth_lr, guide)
-        solution = self.solve(depth_lr, start, cv, ch)[0]
+        return self.finish(self.solve(depth_lr, start, cv, ch)[0], depth_lr)
+
+    def finish(self, solution: torch.Tensor, depth_lr: torch.Tensor) -> torch.Tensor:
+        """The model's output from the equilibrium: within its bounds, where it is `bounded`."""
         # not in training: where a bound acts, the equilibrium's gradient would be lost
         if self.bounded and not self.training and self.lr_kernel == "block_mean":
             return bound_to_neighbours(solution, depth_lr)
@@ -83,8 +89,27 @@ class EquilibriumModel(DepthSRModel):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Where diffusion starts, (B, 1, H, W), and its coefficients cv (B, 1, H - 1, W) and ch (B, 1, H, W - 1).
 
-        Shapes of the arguments as in `forward`.
+        Shapes of the arguments as in `forward`; the guide may hold NaN.
         """
+
+    def coefficients(
+        self, features: torch.Tensor, kappa: float | torch.Tensor, depth: torch.Tensor, guide: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`edge_coefficients` of the features, and `depth_coefficients` at pixels whose guide is NaN.
+
+        Args:
+            features: (B, C, H, W), made of a guide without NaN.
+            kappa: of the features.
+            depth: (B, 1, H, W), the depth as upsampled without the guide.
+            guide: (B, 3, H, W), as it came.
+        """
+        cv, ch = edge_coefficients(features, kappa)
+        unseen = torch.isnan(guide).any(dim=1, keepdim=True)
+        if not bool(unseen.any()):
+            return cv, ch
+        by_depth = depth_coefficients(depth, self.scale)
+        touched = unseen[..., 1:, :] | unseen[..., :-1, :], unseen[..., :, 1:] | unseen[..., :, :-1]
+        return torch.where(touched[0], by_depth[0], cv), torch.where(touched[1], by_depth[1], ch)
 
     def solve(
         self,
@@ -94,15 +119,17 @@ class EquilibriumModel(DepthSRModel):
         ch: torch.Tensor,
         max_iterations: int | None = None,
         time_budget_s: float | None = None,
+        warm_start: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, EquilibriumInfo]:
         """The equilibrium that `start` flows to under the constraint of depth_lr.
 
         Args:
             depth_lr: (B, 1, h, w), NaN: no constraint.
-            start: (B, 1, H, W), finite: from `prepare`, or the last frame's solution.
+            start: (B, 1, H, W), finite: from `prepare`.
             cv, ch: from `prepare`.
             max_iterations: budget in place of the model's own.
             time_budget_s: wall time after which the solution so far is returned; None: no limit.
+            warm_start: like `start`, taken in its place where it is better (see `solve_equilibrium`).
 
         Returns:
             (B, 1, H, W) and how the solver ended (the worse half, where a batch needed both adjustments).
@@ -110,20 +137,21 @@ class EquilibriumModel(DepthSRModel):
         budget = {"max_iterations": max_iterations or self.max_iterations, "time_budget_s": time_budget_s}
         with torch.autocast(depth_lr.device.type, enabled=False):
             if self.lr_kernel == "bicubic":
-                return self._solve(fill_invalid(depth_lr), start, cv, ch, "additive", **budget)
+                return self._solve(fill_invalid(depth_lr), start, cv, ch, warm_start, "additive", **budget)
             positive = ~(depth_lr <= 0).flatten(1).any(dim=1)  # NaN is not <= 0
             if self.adjustment == "additive" or not bool(positive.any()):
-                return self._solve(depth_lr, start, cv, ch, "additive", **budget)
+                return self._solve(depth_lr, start, cv, ch, warm_start, "additive", **budget)
             if bool(positive.all()):
-                return self._solve(depth_lr, start, cv, ch, "multiplicative", **budget)
+                return self._solve(depth_lr, start, cv, ch, warm_start, "multiplicative", **budget)
             result, infos = torch.empty_like(start), []
             for group, adjustment in ((positive, "multiplicative"), (~positive, "additive")):
-                inputs = (tensor[group] for tensor in (depth_lr, start, cv, ch))
+                tensors = (depth_lr, start, cv, ch, warm_start)
+                inputs = (None if tensor is None else tensor[group] for tensor in tensors)
                 result[group], info = self._solve(*inputs, adjustment, **budget)
                 infos.append(info)
             return result, max(infos, key=lambda info: float(info.relative_residual.max()))
 
-    def _solve(self, depth_lr, start, cv, ch, adjustment, **budget) -> tuple[torch.Tensor, EquilibriumInfo]:
+    def _solve(self, depth_lr, start, cv, ch, warm_start, adjustment, **budget) -> tuple[torch.Tensor, EquilibriumInfo]:
         kernel = None
         if self.lr_kernel == "bicubic":
             sizes = zip(depth_lr.shape[-2:], start.shape[-2:])
@@ -136,6 +164,7 @@ class EquilibriumModel(DepthSRModel):
             tolerance=self.tolerance,
             adjustment=adjustment,
             constraint=kernel,
+            warm_start=warm_start,
             return_info=True,
             **budget,
         )
@@ -150,21 +179,21 @@ def upsampled(filled: torch.Tensor, scale: int) -> torch.Tensor:
     return bicubic(filled, scale=scale).clamp(low, high)
 
 
-def fill_invalid(depth: torch.Tensor) -> torch.Tensor:
+def fill_invalid(image: torch.Tensor) -> torch.Tensor:
     """Give each NaN pixel the mean of the valid ones in the smallest dyadic block around it that has any.
 
     A start for diffusion and an input for networks, not an estimate: it needs no sorting, so it is quick on any device.
 
     Args:
-        depth: (B, 1, h, w), NaN invalid.
+        image: (B, C, h, w), depth or a guide, NaN invalid.
 
     Returns:
-        (B, 1, h, w), finite; 1 in a sample that has no valid pixel.
+        (B, C, h, w), finite; 1 in a channel of a sample that has no valid pixel.
     """
-    invalid = torch.isnan(depth)
+    invalid = torch.isnan(image)
     if not bool(invalid.any()):
-        return depth
-    return _fill(torch.where(invalid, 0.0, depth), (~invalid).to(depth.dtype))
+        return image
+    return _fill(torch.where(invalid, 0.0, image), (~invalid).to(image.dtype))
 
 
 def _fill(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:

@@ -86,12 +86,13 @@ def _results(bag: Bag, upsampler: DepthUpsampler, warp: RegisteredWarp | None) -
     stamps, times = np.array(bag.index("rgb") if warp else [], np.int64).reshape(-1, 2).T
     for message in bag.messages("depth"):
         stamp = stamp_of(message)
-        depth, guide = decode_depth(message), None
+        depth, guide, options = decode_depth(message), None, {}
         start = time.perf_counter()
         if warp is not None:
             index = int(np.argmin(np.abs(stamps - stamp)))
             if abs(int(stamps[index]) - stamp) > SYNC_SLOP_NS:
                 continue  # no guide for this frame: it counts as not delivered
             guide = warp(decode_colour(bag.message_at("rgb", int(times[index]))))
-        result = upsampler.upsample(depth, guide)
+            options = {"guide_seen": warp.seen, "stamp": 1e-9 * stamp}
+        result = upsampler.upsample(depth, guide, **options)
         yield Result(stamp, result, time.perf_counter() - start)

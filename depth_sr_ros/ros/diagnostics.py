@@ -10,8 +10,11 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
+
+from ..upsampler import SolveInfo
 
 WINDOW = 5.0
 """Seconds over which rates, latencies and recent trouble are reported."""
@@ -31,6 +34,24 @@ class Level(Enum):
     STALE = b"\x03"
 
 
+class Output(NamedTuple):
+    """A frame that went out at `at`, `latency` seconds after its depth image came in.
+
+    Attributes:
+        at: seconds.
+        latency: seconds.
+        invalid_share: of the input, in [0, 1].
+        guided: whether RGB guided it.
+        solve: how its diffusion ended; None when none ran.
+    """
+
+    at: float
+    latency: float
+    invalid_share: float
+    guided: bool
+    solve: SolveInfo | None = None
+
+
 class Statistics:
     """Counters and recent times, written from the executor and the worker, read by the diagnostics timer."""
 
@@ -38,7 +59,7 @@ class Statistics:
         self._lock = threading.Lock()
         self._inputs: deque[float] = deque(maxlen=1000)
         self._rgb_inputs: deque[float] = deque(maxlen=1000)
-        self._outputs: deque[tuple[float, float, float, bool]] = deque(maxlen=1000)
+        self._outputs: deque[Output] = deque(maxlen=1000)
         self._trouble: dict[str, tuple[float, str]] = {}
         self.counts: Counter[str] = Counter()
 
@@ -52,12 +73,11 @@ class Statistics:
             self._rgb_inputs.append(now)
             self.counts["rgb_in"] += 1
 
-    def published(self, now: float, latency: float, invalid_share: float, guided: bool) -> None:
-        """A frame went out, `latency` seconds after its depth image came in."""
+    def published(self, output: Output) -> None:
         with self._lock:
-            self._outputs.append((now, latency, invalid_share, guided))
+            self._outputs.append(output)
             self.counts["frames_out"] += 1
-            self.counts["frames_guided" if guided else "frames_single"] += 1
+            self.counts["frames_guided" if output.guided else "frames_single"] += 1
 
     def trouble(self, kind: str, text: str, now: float) -> None:
         """Something of `kind` went wrong; it is reported for the next WINDOW seconds."""
@@ -73,16 +93,21 @@ class Statistics:
     def summary(self, now: float) -> Summary:
         """The state over the last WINDOW seconds."""
         with self._lock:
-            recent = [output for output in self._outputs if now - output[0] <= WINDOW]
-            latencies = [latency for _, latency, _, _ in recent]
+            recent = [output for output in self._outputs if now - output.at <= WINDOW]
+            latencies = [output.latency for output in recent]
+            solves = [output.solve for output in recent if output.solve is not None]
             return Summary(
                 input_rate=_rate(self._inputs, now),
                 rgb_rate=_rate(self._rgb_inputs, now),
-                output_rate=_rate([output[0] for output in recent], now),
+                output_rate=_rate([output.at for output in recent], now),
                 latency_p50=float(np.median(latencies)) if latencies else None,
                 latency_max=max(latencies, default=None),
-                invalid_share=float(np.mean([invalid for _, _, invalid, _ in recent])) if recent else None,
-                guided_share=float(np.mean([guided for _, _, _, guided in recent])) if recent else None,
+                invalid_share=_mean([output.invalid_share for output in recent]),
+                guided_share=_mean([output.guided for output in recent]),
+                iterations_p50=float(np.median([solve.iterations for solve in solves])) if solves else None,
+                residual_max=max((solve.relative_residual for solve in solves), default=None),
+                warm_share=_mean([solve.warm for solve in solves]),
+                budget_share=_mean([solve.budget_ended for solve in solves]),
                 since_input=now - self._inputs[-1] if self._inputs else None,
                 trouble={
                     kind: text
@@ -91,6 +116,10 @@ class Statistics:
                 },
                 counts=Counter(self.counts),
             )
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _rate(times, now: float) -> float:
@@ -111,6 +140,12 @@ class Summary:
     latency_max: float | None = None
     invalid_share: float | None = None
     guided_share: float | None = None
+    iterations_p50: float | None = None
+    """Of the diffusion's solver, as the next three."""
+    residual_max: float | None = None
+    warm_share: float | None = None
+    budget_share: float | None = None
+    """Share of solves that a budget ended."""
     since_input: float | None = None
     trouble: dict[str, str] = field(default_factory=dict)
     """Kind to text, the latest last."""
@@ -209,6 +244,10 @@ def key_values(summary: Summary, facts: dict[str, str]) -> dict[str, str]:
         "latency_ms_max": milliseconds(summary.latency_max),
         "invalid_percent": percent(summary.invalid_share),
         "guided_percent": percent(summary.guided_share),
+        "solver_iterations_p50": "n/a" if summary.iterations_p50 is None else f"{summary.iterations_p50:.0f}",
+        "solver_residual_max": "n/a" if summary.residual_max is None else f"{summary.residual_max:.1e}",
+        "solver_warm_percent": percent(summary.warm_share),
+        "solver_budget_ended_percent": percent(summary.budget_share),
         "frames_in": str(summary.counts["frames_in"]),
         "frames_out": str(summary.counts["frames_out"]),
         "frames_dropped": str(summary.counts["dropped"]),

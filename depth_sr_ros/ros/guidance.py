@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -19,19 +21,42 @@ class GuideError(ValueError):
     """RGB that cannot guide: says what came, what was expected and what to do."""
 
 
+class Guide(NamedTuple):
+    """RGB in the HR depth view.
+
+    Attributes:
+        pixels: (H, W, 3) uint8; what stands at unseen pixels has no meaning.
+        seen: (H, W) bool, False where RGB cannot tell: hidden from it, or outside its image; None: all seen.
+        view: what the geometry followed from; while it stays the same, so does the view.
+    """
+
+    pixels: np.ndarray
+    seen: np.ndarray | None
+    view: tuple
+
+
 class GuideMaker:
-    """Brings RGB into the HR depth view: by one cached map when registered, by projection when extrinsics are given.
+    """Brings RGB into the HR depth view: by one cached map when registered, by projection when extrinsics are known.
 
     Args:
         scale: upsampling factor.
         extrinsics: x y z qx qy qz qw, depth to RGB camera; empty: the pair must be registered.
         assume_registered: take different frame_ids without extrinsics for registered too.
+        find_extrinsics: asked with (RGB frame, depth frame) where the two differ and `extrinsics` is empty; raises
+            ValueError when it does not know. None: nobody to ask.
     """
 
-    def __init__(self, scale: int, extrinsics: tuple[float, ...] = (), assume_registered: bool = False):
+    def __init__(
+        self,
+        scale: int,
+        extrinsics: tuple[float, ...] = (),
+        assume_registered: bool = False,
+        find_extrinsics: Callable[[str, str], Extrinsics] | None = None,
+    ):
         self.scale = scale
         self.extrinsics = Extrinsics.from_xyz_quaternion(extrinsics) if extrinsics else None
         self.assume_registered = assume_registered
+        self._find_extrinsics = find_extrinsics
         self._warp: RegisteredWarp | None = None
         self._distortion_told: tuple | None = None
 
@@ -42,22 +67,17 @@ class GuideMaker:
         depth_info: CameraInfo | None,
         rgb: Image,
         rgb_info: CameraInfo | None,
-    ) -> np.ndarray:
-        """The guide (h * scale, w * scale, 3) uint8 for `depth` (h, w) float32 metres, NaN invalid.
+    ) -> Guide:
+        """The guide (h * scale, w * scale) for `depth` (h, w) float32 metres, NaN invalid.
 
         Raises:
             GuideError: when a camera_info is missing, uncalibrated or of another size, the pair is not registered and
-                no extrinsics are given, the views do not overlap, or the RGB image is damaged.
+                no extrinsics are known, the views do not overlap, or the RGB image is damaged.
         """
         for name, info in (("depth/camera_info", depth_info), ("rgb/camera_info", rgb_info)):
             if info is None:
                 raise GuideError(f"guidance needs {name}, none came: publish or remap it, or set mode to single")
-        if self.extrinsics is None and not self.assume_registered and rgb.header.frame_id != depth_frame:
-            raise GuideError(
-                f"depth in frame {depth_frame!r} and RGB in frame {rgb.header.frame_id!r} came without extrinsics, one "
-                "frame was expected: switch the driver's depth registration on, set extrinsics (depth to RGB), or set "
-                "assume_registered if they are registered after all"
-            )
+        extrinsics = self._extrinsics(depth_frame, rgb.header.frame_id)
         try:
             camera_hr = intrinsics(depth_info, depth.shape[1], depth.shape[0]).scaled(self.scale)
             camera_rgb = intrinsics(rgb_info, rgb.width, rgb.height)
@@ -65,9 +85,26 @@ class GuideMaker:
         except ValueError as error:
             raise GuideError(f"RGB cannot guide: {error}") from None
         pixels = np.ascontiguousarray(pixels)
-        if self.extrinsics is None:
+        if extrinsics is None:
             return self._registered(pixels, camera_hr, camera_rgb)
-        return self._projected(pixels, depth, camera_hr, camera_rgb)
+        return self._projected(pixels, depth, camera_hr, camera_rgb, extrinsics)
+
+    def _extrinsics(self, depth_frame: str, rgb_frame: str) -> Extrinsics | None:
+        """Depth to RGB camera; None for a registered pair."""
+        if self.extrinsics is not None or rgb_frame == depth_frame:
+            return self.extrinsics
+        if self._find_extrinsics is not None:
+            try:
+                return self._find_extrinsics(rgb_frame, depth_frame)
+            except ValueError as error:
+                raise GuideError(str(error)) from None
+        if self.assume_registered:
+            return None
+        raise GuideError(
+            f"depth in frame {depth_frame!r} and RGB in frame {rgb_frame!r} came without extrinsics, one "
+            "frame was expected: switch the driver's depth registration on, set extrinsics (depth to RGB) or "
+            "extrinsics_from_tf, or set assume_registered if they are registered after all"
+        )
 
     def distortion_notice(self, depth_info: CameraInfo, rgb_info: CameraInfo) -> str | None:
         """A warning that lens distortion displaces the guide, once per pair of lenses; None where it does not."""
@@ -79,7 +116,7 @@ class GuideMaker:
         self._distortion_told = lenses
         return distortion_hint("bringing RGB into the depth view", depth_info, rgb_info)
 
-    def _registered(self, pixels: np.ndarray, camera_hr: Intrinsics, camera_rgb: Intrinsics) -> np.ndarray:
+    def _registered(self, pixels: np.ndarray, camera_hr: Intrinsics, camera_rgb: Intrinsics) -> Guide:
         if self._warp is None or (self._warp.depth_hr, self._warp.rgb) != (camera_hr, camera_rgb):
             self._warp = RegisteredWarp(camera_hr, camera_rgb)
         share = float(self._warp.seen.mean())
@@ -89,31 +126,25 @@ class GuideMaker:
                 f"(upsampled) and shows {100 * share:.0f} % of its view, the same view was expected (equal aspect, "
                 "camera_infos that differ by scale): use the registered RGB and its own camera_info, or set extrinsics"
             )
-        return self._warp(pixels)
+        return Guide(self._warp(pixels), None if share == 1.0 else self._warp.seen, (camera_hr, camera_rgb))
 
     def _projected(
-        self, pixels: np.ndarray, depth: np.ndarray, camera_hr: Intrinsics, camera_rgb: Intrinsics
-    ) -> np.ndarray:
+        self,
+        pixels: np.ndarray,
+        depth: np.ndarray,
+        camera_hr: Intrinsics,
+        camera_rgb: Intrinsics,
+        extrinsics: Extrinsics,
+    ) -> Guide:
         if not np.isfinite(depth).any():
             raise GuideError("unregistered RGB is projected by depth, and this depth image has no valid pixel")
         surface = bicubic(fill_holes(depth), scale=self.scale).astype(np.float32)
-        guide, seen = warp_guide(pixels, surface, camera_hr, camera_rgb, self.extrinsics)
+        guide, seen = warp_guide(pixels, surface, camera_hr, camera_rgb, extrinsics)
         share = float(seen.mean())
         if share < MIN_WARPED_VIEW:
             raise GuideError(
                 f"by the extrinsics RGB shows {100 * share:.0f} % of the depth view, at least "
                 f"{100 * MIN_WARPED_VIEW:.0f} % were expected: check direction (depth to RGB), metres, quaternion order"
             )
-        return _spread(guide, seen)
-
-
-def _spread(guide: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Give pixels that RGB does not see the colour of the nearest that it does, so that no false edge rings them."""
-    if seen.all():
-        return guide
-    _, labels = cv2.distanceTransformWithLabels(
-        (~seen).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colour_of_label = np.zeros((int(labels.max()) + 1, 3), np.uint8)
-    colour_of_label[labels[seen]] = guide[seen]
-    return colour_of_label[labels]
+        motion = (*extrinsics.rotation.ravel(), *extrinsics.translation)
+        return Guide(guide, seen, (camera_hr, camera_rgb, motion))

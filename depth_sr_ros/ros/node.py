@@ -21,7 +21,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool
 
 from . import parameters
-from .diagnostics import LARGE_DATA_HINT, Statistics, Surroundings, Throttle, key_values, verdict
+from .diagnostics import LARGE_DATA_HINT, Output, Statistics, Surroundings, Throttle, key_values, verdict
 from .inputs import Inputs, carries_large_data
 from .messages import (
     MessageError,
@@ -33,6 +33,7 @@ from .messages import (
 from .outputs import Outputs
 from .pairing import Frame, Pairer
 from .pipeline import Pipeline
+from .transforms import Transforms, require_tf2_ros
 from .worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -50,6 +51,7 @@ class SrNode(LifecycleNode):
         self._worker: Worker | None = None
         self._outputs: Outputs | None = None
         self._inputs = Inputs(self, self._warn)
+        self._transforms = Transforms(self)
         self._enabled = True
         self._active = False
         self._build_error = ""
@@ -83,7 +85,8 @@ class SrNode(LifecycleNode):
             self._settings = parameters.read(self)
             if self._settings.publish_points:
                 require_sensor_msgs_py()
-            self._pipeline = Pipeline(self._settings)
+            self._transforms.listen(self._settings.extrinsics_from_tf)
+            self._pipeline = Pipeline(self._settings, self._transforms.extrinsics)
             self._pipeline.warm_up()
             self._outputs = Outputs(self, self._trouble, self._inputs.on_incompatible_qos)
             self._outputs.offer_points(self._settings.publish_points, active=False)
@@ -135,6 +138,7 @@ class SrNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
         self._outputs = None
+        self._transforms.listen(False)
         self._pipeline = self._candidate = self._worker = None
         torch.cuda.empty_cache()  # torch keeps what it has allocated; does nothing where CUDA is not in use
 
@@ -223,7 +227,7 @@ class SrNode(LifecycleNode):
             return
         self._outputs.publish(frame, result.depth)
         now = time.monotonic()
-        self._statistics.published(now, now - frame.arrival, result.invalid_share, result.guided)
+        self._statistics.published(Output(now, now - frame.arrival, result.invalid_share, result.guided, result.solve))
 
     def _on_worker_error(self, error: Exception) -> None:
         if not self.context.ok():
@@ -240,8 +244,10 @@ class SrNode(LifecycleNode):
             settings = parameters.read(self, changes)
             if settings.publish_points:
                 require_sensor_msgs_py()
+            if settings.extrinsics_from_tf:
+                require_tf2_ros()
             if self._worker is not None and not self._pipeline.fits(settings):
-                self._candidate = Pipeline(settings)
+                self._candidate = Pipeline(settings, self._transforms.extrinsics)
                 self._candidate.warm_up()
         except Exception as error:  # building a method can fail in many ways, and each is a reason to keep the old one
             self._candidate = None
@@ -252,6 +258,7 @@ class SrNode(LifecycleNode):
         if self._worker is None or not _concerns_us(changes):
             return
         self._settings = parameters.read(self)
+        self._transforms.listen(self._settings.extrinsics_from_tf)
         if self._candidate is not None and self._candidate.fits(self._settings):
             self._pipeline, self._candidate = self._candidate, None
             torch.cuda.empty_cache()

@@ -33,11 +33,14 @@ class Settings:
     weights_single: str = ""
     weights_guided: str = ""
     tile: int = 0
+    max_iterations: int = 0
+    time_budget_ms: float = 0.0
     consistent: bool = False
     fill_holes: bool = False
     max_depth: float = 0.0
     sync_slop: float = 0.02
     extrinsics: tuple[float, ...] = ()
+    extrinsics_from_tf: bool = False
     assume_registered: bool = False
     publish_points: bool = False
     autostart: bool = True
@@ -55,6 +58,11 @@ class Settings:
             raise ValueError(f"tile must be 0 (whole frame) or at least 16 LR pixels, got {self.tile}")
         if self.extrinsics:
             Extrinsics.from_xyz_quaternion(self.extrinsics)
+            if self.extrinsics_from_tf:
+                raise ValueError(
+                    f"extrinsics {list(self.extrinsics)} came with extrinsics_from_tf, one source was expected: empty "
+                    "extrinsics or set extrinsics_from_tf to false"
+                )
         if self.mode != "guided":
             self._check_method("method_single", self.method_single, guided=False)
         if self.mode != "single":
@@ -117,16 +125,27 @@ _DESCRIPTIONS = {
     "weights_single": "weights of method_single: empty (bundled), a bundled variant's name, or a .safetensors file",
     "weights_guided": "weights of method_guided: empty (bundled), a bundled variant's name, or a .safetensors file",
     "tile": "edge in LR pixels of the tiles that bound a network's memory; 0: the whole frame at once",
+    "max_iterations": "of a diffusion method's solver per frame (dada, dada_rgb); 0: the method's own, 200",
+    "time_budget_ms": "milliseconds of a frame after which a diffusion method takes the solution so far; 0: no limit",
     "consistent": "make the block mean of the output equal the valid input",
     "fill_holes": "publish an estimate where the sensor saw nothing; false keeps holes as holes",
     "max_depth": "metres beyond which readings count as invalid; 0: no limit",
     "sync_slop": "seconds by which the stamps of paired depth and RGB may differ",
     "extrinsics": "depth to RGB camera, optical frames: x y z (metres) qx qy qz qw; empty: the pair is registered",
+    "extrinsics_from_tf": "take the extrinsics from tf_static by the images' frame_ids where they differ (needs "
+    "tf2_ros); goes before assume_registered",
     "assume_registered": "treat RGB and depth as registered although their frame_ids differ",
     "publish_points": "publish depth_sr/points too (needs sensor_msgs_py)",
     "autostart": "configure and activate at start without a lifecycle manager",
 }
-_RANGES = {"scale": (1, 32), "tile": (0, 4096), "max_depth": (0.0, 1000.0), "sync_slop": (0.0, 1.0)}
+_RANGES = {
+    "scale": (1, 32),
+    "tile": (0, 4096),
+    "max_iterations": (0, 10_000),
+    "time_budget_ms": (0.0, 60_000.0),
+    "max_depth": (0.0, 1000.0),
+    "sync_slop": (0.0, 1.0),
+}
 _READ_ONLY = {"autostart"}
 
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from ..camera import Extrinsics
 from ..depth import to_metres
-from ..upsampler import DepthUpsampler
+from ..upsampler import DepthUpsampler, SolveInfo
 from .guidance import GuideError, GuideMaker
 from .pairing import Frame
 from .parameters import Settings
 
 UNMATCHED_BEFORE_HINT = 10
-_CHEAP = {"max_depth", "sync_slop", "extrinsics", "assume_registered", "publish_points", "autostart"}
+_CHEAP = {
+    "max_depth",
+    "sync_slop",
+    "extrinsics",
+    "extrinsics_from_tf",
+    "assume_registered",
+    "max_iterations",
+    "time_budget_ms",
+    "publish_points",
+    "autostart",
+}
 _REBUILD = {field.name for field in fields(Settings)} - _CHEAP
 
 
@@ -26,6 +38,7 @@ class Result:
         guided: whether RGB guided it.
         rgb_usable: False when RGB was there but could not serve; None when this frame cannot tell.
         invalid_share: of the input, in [0, 1].
+        solve: how the diffusion ended; None when none ran.
         trouble: (kind, text) pairs for the log and the diagnostics.
     """
 
@@ -33,18 +46,23 @@ class Result:
     guided: bool = False
     rgb_usable: bool | None = None
     invalid_share: float = 0.0
+    solve: SolveInfo | None = None
     trouble: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Pipeline:
     """Runs the methods that `settings` name; used by one thread at a time.
 
+    Args:
+        settings: see `parameters`.
+        find_extrinsics: see `GuideMaker`; asked when `settings.extrinsics_from_tf`.
+
     Raises:
         ValueError: when a method cannot be built (unknown device, missing or unfit weights, ...).
     """
 
-    def __init__(self, settings: Settings):
-        self.adopt(settings)
+    def __init__(self, settings: Settings, find_extrinsics: Callable[[str, str], Extrinsics] | None = None):
+        self._find_extrinsics = find_extrinsics
         options = settings.upsampler_options()
         self.single = self.guided = None
         self.choices: list[str] = []
@@ -56,11 +74,20 @@ class Pipeline:
             method, why = settings.guided_method()
             self.guided = DepthUpsampler(method, weights=settings.weights_guided or None, **options)
             self.choices.append(f"with RGB: {method} x{settings.scale}, {why}")
+        self.adopt(settings)
 
     def adopt(self, settings: Settings) -> None:
         """Take over `settings` that need no other method than the ones already built (see `fits`)."""
         self.settings = settings
-        self._make_guide = GuideMaker(settings.scale, settings.extrinsics, settings.assume_registered)
+        self._make_guide = GuideMaker(
+            settings.scale,
+            settings.extrinsics,
+            settings.assume_registered,
+            self._find_extrinsics if settings.extrinsics_from_tf else None,
+        )
+        if self.guided is not None:
+            self.guided.max_iterations = settings.max_iterations or None
+            self.guided.time_budget_s = settings.time_budget_ms / 1000 or None
         self._unmatched = 0
 
     def fits(self, settings: Settings) -> bool:
@@ -134,10 +161,11 @@ class Pipeline:
         if notice is not None:
             result.trouble.append(("distortion", notice))
         try:
-            result.depth = self.guided.upsample(depth, guide)
+            result.depth = self.guided.upsample(depth, guide.pixels, guide.seen, frame.stamp, guide.view)
         except (ValueError, RuntimeError) as error:
             result.trouble.append(("failed", f"{self.guided.method} failed on this frame: {error}"))
             return False
+        result.solve = self.guided.info
         result.guided = result.rgb_usable = True
         return True
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from depth_sr_ros.ros.diagnostics import Level, Statistics, Summary, Surroundings, Throttle, key_values, verdict
+from depth_sr_ros.ros.diagnostics import Level, Output, Statistics, Summary, Surroundings, Throttle, key_values, verdict
 
 STREAMING = Summary(input_rate=30.0, output_rate=30.0, since_input=0.01)
 SILENT = Summary(since_input=None)
@@ -23,7 +23,7 @@ def test_rates_latency_and_shares_over_the_window():
         at = i / 30
         statistics.depth_arrived(at)
         if i % 2 == 0:
-            statistics.published(at + 0.02, 0.02 if i % 4 else 0.04, invalid_share=0.25, guided=i % 4 == 0)
+            statistics.published(Output(at + 0.02, 0.02 if i % 4 else 0.04, invalid_share=0.25, guided=i % 4 == 0))
     summary = statistics.summary(10.0)
     assert summary.input_rate == pytest.approx(30.0, rel=0.01)
     assert summary.output_rate == pytest.approx(15.0, rel=0.02)
