@@ -1,8 +1,8 @@
 """`depth-sr bench`: how fast and how exact the methods and the diffusion solver are on this machine, in one run.
 
-Four measurements, each against its rival in the same process: the equilibrium solver against the paper's loop, its
-iterations from a cold and a warm start, the implicit gradient against unrolled back-propagation, and the time per frame
-of every method.
+Four measurements, each against its rival in the same process: the equilibrium solver against the paper's loop, a frame
+of the diffusion methods from a cold and a warm start, the implicit gradient against unrolled back-propagation, and the
+time per frame of every method.
 """
 
 from __future__ import annotations
@@ -23,21 +23,25 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from depth_sr_ros.diffusion import diffuse_adjust, edge_coefficients, solve_equilibrium
+from depth_sr_ros.bench_tables import print_tables
+from depth_sr_ros.diffusion import EquilibriumInfo, diffuse_adjust, edge_coefficients, solve_equilibrium
 from depth_sr_ros.files import read_depth, read_guide
 from depth_sr_ros.models import create_model, list_models
-from depth_sr_ros.models.base import DepthSRModel
 from depth_sr_ros.models.equilibrium import EquilibriumModel, fill_invalid, upsampled
 from depth_sr_ros.resize import block_mean, repeat
 from depth_sr_ros.synthetic import default_camera, random_scene
+from depth_sr_ros.warm_start import WarmStart
+from depth_sr_ros.weights import WeightsError, load_model
 
 KAPPA = 0.03  # of RGB in [0, 1]
 SMALL, FULL = (240, 320), (480, 640)  # height, width
+# Depth (1, 1, H, W) in metres and RGB (1, 3, H, W) in [0, 1].
+Pair = tuple[torch.Tensor, torch.Tensor]
 # Start, source, cv, ch.
 Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-SECTIONS = ("equilibrium", "starts", "gradient", "methods")
+SECTIONS = ("equilibrium", "frames", "gradient", "methods")
+DIFFUSION = ("dada_rgb", "dada")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,11 +76,11 @@ def main(args: argparse.Namespace) -> int:
     scenes = _Scenes(args.image, args.guide, device, args.quick)
     jobs = {
         "equilibrium": lambda: _equilibrium_rows(scenes, args.quick),
-        "starts": lambda: _start_rows(scenes, args.quick),
+        "frames": lambda: _frame_rows(scenes, [m for m in DIFFUSION if m in methods], args.quick),
         "gradient": lambda: _gradient_rows(scenes, args.quick),
         "methods": lambda: _method_rows(scenes, methods, args.quick),
     }
-    totals = {"equilibrium": 9, "starts": 6, "gradient": 2, "methods": len(methods)}
+    totals = {"equilibrium": 9, "frames": None, "gradient": 2, "methods": len(methods)}
     result: dict = {"machine": _machine(device)}
     bars = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*bars, console=Console(stderr=True)) as progress, torch.no_grad():
@@ -90,7 +94,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result, indent=1))
     else:
-        _print_tables(result)
+        print_tables(result)
     return 0
 
 
@@ -113,7 +117,7 @@ class _Scenes:
             self.real = (depth, rgb)
         self.names = ("room", "shapes", "desk" if self.real is None else Path(image).stem)
 
-    def load(self, name: str, height: int, width: int, frame: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    def load(self, name: str, height: int, width: int, frame: int = 0) -> Pair:
         """Frame 0 or 1; the second is 1/30 s later, or the real image shifted by a pixel."""
         if self.real is not None and name == self.names[2]:
             depth, rgb = self.real
@@ -140,7 +144,8 @@ def _equilibrium_rows(scenes: _Scenes, quick: bool) -> Iterator[dict]:
     for name in scenes.names:
         for scale in (4, 8, 16):
             problem = scenes.problem(name, scale, height, width)
-            yield {"scene": name, "scale": scale, "size": f"{width}x{height}"} | _against_loop(problem, iterations)
+            row = {"scene": name, "scale": scale, "kappa": KAPPA, "size": f"{width}x{height}"}
+            yield row | _against_loop(problem, iterations)
 
 
 def _against_loop(problem: Problem, iterations: int) -> dict:
@@ -163,33 +168,52 @@ def _against_loop(problem: Problem, iterations: int) -> dict:
     }
 
 
-def _start_rows(scenes: _Scenes, quick: bool) -> Iterator[dict]:
-    """Iterations to a relative residual of 1e-3: from bicubic, and from the previous frame's solution.
+def _frame_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[dict]:
+    """A frame of each diffusion method, cold (from its own start) and warm (as in a video, `WarmStart`), s = 8.
 
-    The next frame is 1/30 s later with everything in motion (the real image: shifted by a pixel); "still" is the same
-    frame with new sensor noise.
+    The frame is 1/30 s after the last one with everything in motion (the real image: shifted by a pixel); "still" is
+    the last one again with new sensor noise. A method without weights is left out, with the reason: what fresh
+    weights see says nothing about iterations.
     """
     (height, width), scale = SMALL if quick else FULL, 8
-    for name in scenes.names:
-        frames = [scenes.problem(name, scale, height, width, frame) for frame in (0, 1)]
-        for adjustment in ("multiplicative", "additive"):
-            row = {"scene": name, "adjustment": adjustment, "scale": scale, "size": f"{width}x{height}"}
-            yield row | _cold_and_warm(*frames, adjustment)
+    for method in methods:
+        try:
+            model = load_model(method, scale)[0].to(scenes.device)
+        except WeightsError as error:
+            yield {"method": method, "left_out": str(error)}
+            continue
+        model.tolerance, model.max_iterations = 1e-3, 1000  # whatever the model's own: until 1e-3, and not earlier
+        for name in scenes.names:
+            row = {"method": method, "scene": name, "scale": scale, "output": f"{width}x{height}"}
+            yield row | _cold_and_warm(model, *(scenes.load(name, height, width, frame) for frame in (0, 1)))
 
 
-def _cold_and_warm(previous: Problem, current: Problem, adjustment: str) -> dict:
-    options = {"tolerance": 1e-3, "max_iterations": 1000, "adjustment": adjustment, "return_info": True}
-    last = solve_equilibrium(*previous, **options)[0]
-    cold_s, (_, cold) = _timed(lambda: solve_equilibrium(*current, **options), repeats=3)
-    warm_s, (_, warm) = _timed(lambda: solve_equilibrium(last, *current[1:], **options), repeats=3)
-    _, source, cv, ch = previous
-    _, still = solve_equilibrium(last, _with_sensor_noise(source), cv, ch, **options)
+def _cold_and_warm(model: EquilibriumModel, previous: Pair, current: Pair) -> dict:
+    """Seconds of a whole frame (coefficients, solve, bounds), iterations, and the LR consistency of the cold frame."""
+    first, second = (block_mean(depth, model.scale) for depth, _ in (previous, current))
+    last = model.solve(first, *model.prepare(first, previous[1]))[0]
+
+    def frame(source: torch.Tensor, guide: torch.Tensor, after_last: bool) -> tuple[torch.Tensor, EquilibriumInfo]:
+        video = WarmStart()
+        if after_last:
+            video.keep(0.0, None, first, last)
+        start, cv, ch = model.prepare(source, guide)
+        warm_start = video.offer(1 / 30, None, source, start)
+        solution, info = model.solve(source, start, cv, ch, warm_start=warm_start)
+        return model.finish(solution, source), info
+
+    cold_s, (output, cold) = _timed(lambda: frame(second, current[1], False), repeats=3)
+    warm_s, (_, warm) = _timed(lambda: frame(second, current[1], True), repeats=3)
+    still = frame(_with_sensor_noise(first), previous[1], True)[1]
     return {
+        "cold_s": cold_s,
+        "warm_s": warm_s,
         "cold_iterations": cold.iterations,
         "warm_iterations": warm.iterations,
         "still_iterations": still.iterations,
-        "cold_s": cold_s,
-        "warm_s": warm_s,
+        "warm_start_taken": "yes" if warm.warm is not None and bool(warm.warm.all()) else "no",
+        "relative_residual": float(cold.relative_residual.max()),
+        "lr_error": _lr_error(output, second, model.scale),
     }
 
 
@@ -242,40 +266,39 @@ def _peak_mib(reset: bool = False) -> float:
 
 
 def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[dict]:
-    """Time per frame of each method's default size; networks run with fresh weights, which cost the same."""
+    """Time per frame of each method's default size, with its shipped weights.
+
+    A network that ships none runs with fresh weights, which cost the same; not so a diffusion method, whose iterations
+    depend on what its network sees.
+    """
     (height, width), scale = SMALL if quick else FULL, 8
     depth, guide = scenes.load("room", height, width)
     depth_lr = block_mean(depth, scale)
     for method in methods:
-        torch.manual_seed(0)
-        model = create_model(method, scale).eval().to(scenes.device)
+        try:
+            model, card = load_model(method, scale)
+        except WeightsError as error:
+            torch.manual_seed(0)
+            model, card = create_model(method, scale).eval(), None
+            if isinstance(model, EquilibriumModel):
+                yield {"method": method, "left_out": str(error)}
+                continue
+        model = model.to(scenes.device)
         source = depth_lr if model.accepts_holes else fill_invalid(depth_lr)
         seconds, output = _timed(
             lambda model=model, source=source: model(source, guide if model.requires_guide else None), repeats=5
         )
-        row = {
+        parameters = sum(p.numel() for p in model.parameters())
+        weights = "none needed" if not parameters else "shipped" if card else "fresh"
+        yield {
             "method": method,
             "size": model.size,
             "scale": scale,
             "output": f"{width}x{height}",
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": parameters,
+            "weights": weights,
             "seconds": seconds,
-            "lr_error": _lr_error(output, depth_lr, scale),
-        }
-        yield row | _solver_share(model, source, guide)
-
-
-def _solver_share(model: DepthSRModel, source: torch.Tensor, guide: torch.Tensor) -> dict:
-    """Cold and warm iterations of a diffusion model at its own tolerance; nothing for the others.
-
-    Warm: a still scene's next frame.
-    """
-    if not isinstance(model, EquilibriumModel):
-        return {}
-    start, cv, ch = model.prepare(source, guide)
-    solution, cold = model.solve(source, start, cv, ch)
-    _, warm = model.solve(_with_sensor_noise(source), solution, cv, ch)
-    return {"cold_iterations": cold.iterations, "warm_iterations": warm.iterations, "tolerance": model.tolerance}
+        } | ({} if weights == "fresh" else {"lr_error": _lr_error(output, depth_lr, scale)})
 
 
 def _with_sensor_noise(source: torch.Tensor) -> torch.Tensor:
@@ -323,72 +346,3 @@ def _machine(device: torch.device) -> dict:
         "load": round(os.getloadavg()[0], 1),
         "torch": torch.__version__,
     }
-
-
-_COLUMNS = {
-    "equilibrium": (
-        ("scene", "scene", "{}"),
-        ("s", "scale", "{}"),
-        ("loop", "loop_s", "{:.2f} s"),
-        ("solver", "solver_s", "{:.3f} s"),
-        ("times faster", "speedup", "{:.0f}"),
-        ("iterations", "solver_iterations", "{}"),
-        ("difference", "relative_difference", "{:.1e}"),
-        ("loop to limit", "loop_to_limit", "{:.1e}"),
-        ("solver to limit", "solver_to_limit", "{:.1e}"),
-    ),
-    "starts": (
-        ("scene", "scene", "{}"),
-        ("adjustment", "adjustment", "{}"),
-        ("size", "size", "{}"),
-        ("cold iterations", "cold_iterations", "{}"),
-        ("warm, moving", "warm_iterations", "{}"),
-        ("warm, still", "still_iterations", "{}"),
-        ("cold", "cold_s", "{:.3f} s"),
-        ("warm", "warm_s", "{:.3f} s"),
-    ),
-    "gradient": (
-        ("scheme", "scheme", "{}"),
-        ("crop", "crop", "{}"),
-        ("one step", "seconds", "{:.3f} s"),
-        ("peak memory", "peak_MiB", "{:.1f} MiB"),
-    ),
-    "methods": (
-        ("method", "method", "{}"),
-        ("size", "size", "{}"),
-        ("output", "output", "{}"),
-        ("parameters", "parameters", "{:,}"),
-        ("time per frame", "seconds", "{:.3f} s"),
-        ("LR error / range", "lr_error", "{:.1e}"),
-        ("iterations cold", "cold_iterations", "{}"),
-        ("warm", "warm_iterations", "{}"),
-    ),
-}
-_TITLES = {
-    "equilibrium": "Equilibrium: solver against the paper's loop (mean relative differences)",
-    "starts": "Iterations to a relative residual of 1e-3, s = 8",
-    "gradient": "One training step through the equilibrium, s = 8",
-    "methods": "Methods, s = 8",
-}
-
-
-def _print_tables(result: dict) -> None:
-    console = Console() if sys.stdout.isatty() else Console(width=110)
-    machine = result["machine"]
-    console.print(
-        f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads, load {machine['load']}, "
-        f"torch {machine['torch']}"
-    )
-    for section, columns in _COLUMNS.items():
-        if section not in result:
-            continue
-        title = _TITLES[section]
-        if section == "equilibrium":
-            row = result[section][0]
-            title += f", {row['size']}, {row['loop_iterations']} loop iterations, kappa {KAPPA}, float32"
-        table = Table(title=title)
-        for heading, key, _ in columns:
-            table.add_column(heading, justify="left" if key in ("scene", "method", "scheme", "adjustment") else "right")
-        for row in result[section]:
-            table.add_row(*(form.format(row[key]) if key in row else "" for _, key, form in columns))
-        console.print(table)

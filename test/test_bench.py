@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from depth_sr_ros import bench
+from depth_sr_ros import bench, weights
+from depth_sr_ros.models import create_model
 
 
 def run(*words: str) -> int:
@@ -20,13 +21,39 @@ def run(*words: str) -> int:
 
 
 def test_methods_and_json(capsys):
-    assert run("--quick", "--only", "methods", "--methods", "bicubic,dada_rgb", "--json") == 0
+    assert run("--quick", "--only", "methods", "--methods", "bicubic,dada_rgb,dsrnet", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert result["machine"]["threads"] == torch.get_num_threads()
-    bicubic, dada = result["methods"]
+    bicubic, dada, dsrnet = result["methods"]
     assert bicubic["method"] == "bicubic" and bicubic["output"] == "320x240" and 0 < bicubic["seconds"] < 60
+    assert (bicubic["weights"], dsrnet["weights"]) == ("none needed", "shipped")
     assert dada["lr_error"] < 1e-5 < bicubic["lr_error"]
-    assert 0 < dada["warm_iterations"] < dada["cold_iterations"] <= 200
+
+
+def test_a_frame_cold_and_warm(capsys, monkeypatch):
+    monkeypatch.setattr(bench, "SMALL", (120, 160))
+    assert run("--quick", "--only", "frames", "--methods", "dada_rgb", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["frames"]
+    assert [(row["method"], row["scene"]) for row in rows] == [("dada_rgb", s) for s in ("room", "shapes", "desk")]
+    for row in rows:
+        assert row["relative_residual"] <= 1e-3 and row["lr_error"] < 1e-5
+        assert 0 < row["still_iterations"] < row["cold_iterations"] <= 200
+        assert row["warm_iterations"] <= row["cold_iterations"]  # the guard: a start without worth is not taken
+
+
+def test_networks_without_weights(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(bench, "SMALL", (96, 128))
+    assert run("--quick", "--only", "frames", "methods", "--methods", "dada,dsrnet") == 0
+    table = capsys.readouterr().out
+    assert table.count("dada left out: no weights at dada_lite_x8.safetensors") == 2  # no iterations of fresh weights
+    assert "fresh" in table  # a network's time is the same
+    card = weights.ModelCard(method="dada", scale=8, size="lite", data="none", lr_kernel="-", steps=0, date="-")
+    torch.manual_seed(0)
+    weights.save_weights(create_model("dada", 8), tmp_path / "dada_lite_x8.safetensors", card)
+    assert run("--quick", "--only", "frames", "--methods", "dada", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["frames"]
+    assert len(rows) == 3 and all(row["lr_error"] < 1e-5 and row["relative_residual"] <= 1e-3 for row in rows)
 
 
 def test_real_image_and_tables(tmp_path, capsys):
@@ -36,10 +63,10 @@ def test_real_image_and_tables(tmp_path, capsys):
     depth[100:120, 90:130] = 0
     cv2.imwrite(str(tmp_path / "kitchen.png"), depth)
     cv2.imwrite(str(tmp_path / "rgb.png"), rng.integers(0, 30, (250, 330, 3)) + (depth // 16)[..., None])
-    words = ("--quick", "--only", "starts", "--image", str(tmp_path / "kitchen.png"))
+    words = ("--quick", "--methods", "dada_rgb", "--only", "frames", "--image", str(tmp_path / "kitchen.png"))
     assert run(*words, "--guide", str(tmp_path / "rgb.png")) == 0
     table = capsys.readouterr().out
-    assert "cold iterations" in table and table.count("kitchen") == 2 and table.count("room") == 2
+    assert "320x240: a frame from scratch" in table and table.count("kitchen") == table.count("room") == 1
     cv2.imwrite(str(tmp_path / "small.png"), np.zeros((100, 100, 3), np.uint8))
     with pytest.raises(ValueError, match="--guide is 100x100, --image 330x250"):
         run(*words, "--guide", str(tmp_path / "small.png"))
