@@ -1,8 +1,9 @@
 """Training methods, one LightningModule per paper, and plain supervised training for any network."""
 
 from .base import DepthSRMethod
+from .bridgenet import BridgeNet
 from .ctkt import CTKT
 from .dada import DADA
 from .supervised import Supervised
 
-__all__ = ["CTKT", "DADA", "DepthSRMethod", "Supervised"]
+__all__ = ["CTKT", "BridgeNet", "DADA", "DepthSRMethod", "Supervised"]
