@@ -15,6 +15,10 @@ MIN_REGISTERED_VIEW = 0.9
 """Share of the depth view that a registered RGB image must cover; less means that the two do not belong together."""
 
 
+STEP = 0.1
+"""Relative change of depth within two LR pixels that is a step between surfaces; steep planes stay below."""
+
+
 @dataclass(frozen=True)
 class Intrinsics:
     """A pinhole camera without distortion.
@@ -198,7 +202,7 @@ def warp_guide(
 
     Args:
         rgb: (H_rgb, W_rgb, 3) uint8.
-        depth_hr: (H, W) float32 metres, an upsampled depth in the depth view; NaN invalid.
+        depth_hr: (H, W) float32 metres, an upsampled depth in the depth view (`sharpen_steps`); NaN invalid.
         intrinsics_hr: camera of `depth_hr`.
         intrinsics_rgb: camera of `rgb`.
         extrinsics: depth camera to RGB camera.
@@ -234,6 +238,25 @@ def warp_guide(
     )
     guide[~visible] = 0
     return guide, visible
+
+
+def sharpen_steps(depth_hr: np.ndarray, scale: int) -> np.ndarray:
+    """Turn the ramps that upsampling made of depth steps back into steps: a surface to project RGB by.
+
+    On a ramp lie depths that neither surface has, and they would fetch colours from between the two. Each pixel of one
+    takes the nearer or farther surface, whichever its own depth is closer to.
+
+    Args:
+        depth_hr: (H, W) float32 metres, finite, upsampled by `scale`.
+        scale: upsampling factor; a ramp is at most two LR pixels wide.
+
+    Returns:
+        (H, W) float32; pixels around which depth varies by less than `STEP` are unchanged.
+    """
+    window = np.ones((2 * scale + 1, 2 * scale + 1), np.uint8)
+    low, high = cv2.erode(depth_hr, window), cv2.dilate(depth_hr, window)
+    snapped = np.where(depth_hr - low < high - depth_hr, low, high)
+    return np.where(high - low > STEP * low, snapped, depth_hr)
 
 
 def fill_unseen(guide: np.ndarray, seen: np.ndarray) -> np.ndarray:

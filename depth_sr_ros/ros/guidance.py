@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, warp_guide
+from ..camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, sharpen_steps, warp_guide
 from ..depth import fill_holes
 from ..resize import bicubic
 from .messages import colour_array, distortion, distortion_hint, intrinsics
@@ -138,7 +138,7 @@ class GuideMaker:
     ) -> Guide:
         if not np.isfinite(depth).any():
             raise GuideError("unregistered RGB is projected by depth, and this depth image has no valid pixel")
-        surface = bicubic(fill_holes(depth), scale=self.scale).astype(np.float32)
+        surface = sharpen_steps(bicubic(fill_holes(depth), scale=self.scale).astype(np.float32), self.scale)
         guide, seen = warp_guide(pixels, surface, camera_hr, camera_rgb, extrinsics)
         share = float(seen.mean())
         if share < MIN_WARPED_VIEW:
