@@ -105,26 +105,24 @@ def save_weights(model: DepthSRModel, path: str | Path, card: ModelCard, half: b
     return path
 
 
+def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file by name.
+
+    Raises:
+        WeightsError: when the file is missing, damaged, no safetensors file, or holds NaN or Inf.
+    """
+    return _read(Path(path))[0]
+
+
 def load_weights(model: DepthSRModel, path: str | Path) -> None:
     """Load a safetensors file into `model`, in place and all or nothing.
 
     Raises:
-        WeightsError: when the file is missing, damaged or no safetensors file, was made for another method, scale or
-            size, or does not hold exactly the model's tensors.
+        WeightsError: as `read_tensors`, and when the file was made for another method, scale or size, or does not hold
+            exactly the model's tensors.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"no weights at {path}")
-    if path.suffix != ".safetensors":
-        raise WeightsError(
-            f"{path.name} is not a .safetensors file: convert a training checkpoint with 'python -m training export'"
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            made_for = file.metadata() or {}
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} is damaged or no safetensors file ({error}): get it again") from None
+    state, made_for = _read(path)
     expected = {"method": model.name, "scale": str(model.scale), "size": model.size}
     for key, value in expected.items():
         if made_for.get(key, value) != value:
@@ -137,9 +135,26 @@ def load_weights(model: DepthSRModel, path: str | Path) -> None:
             f"{path.name} does not fit {model.name} x{model.scale} {model.size}: "
             f"missing {missing[:3]}, unknown {unknown[:3]}, other shapes {shapes[:3]}"
         )
+    model.load_state_dict(state)
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file."""
+    if not path.is_file():
+        raise WeightsError(f"no weights at {path}")
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"{path.name} is not a .safetensors file: convert a training checkpoint with 'python -m training export'"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            made_for = file.metadata() or {}
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} is damaged or no safetensors file ({error}): get it again") from None
     if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
         raise WeightsError(f"{path.name} holds NaN or Inf: the training that wrote it diverged")
-    model.load_state_dict(state)
+    return state, made_for
 
 
 def is_weights_file(weights: str | Path) -> bool:

@@ -2,8 +2,9 @@
 
 from .base import DepthSRMethod
 from .bridgenet import BridgeNet
+from .compiled import CompileNetwork
 from .ctkt import CTKT
 from .dada import DADA
 from .supervised import Supervised
 
-__all__ = ["CTKT", "BridgeNet", "DADA", "DepthSRMethod", "Supervised"]
+__all__ = ["CTKT", "DADA", "BridgeNet", "CompileNetwork", "DepthSRMethod", "Supervised"]

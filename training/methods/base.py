@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import nn
 
 from depth_sr_ros.models import DepthSRModel, create_model
 from depth_sr_ros.resize import bicubic
@@ -69,6 +70,10 @@ class DepthSRMethod(L.LightningModule):
     def forward(self, depth_lr: torch.Tensor, guide: torch.Tensor | None = None) -> torch.Tensor:
         """(B, 1, h, w) and an optional guide (B, 3, H, W) -> (B, 1, H, W), by the network alone."""
         return self.network(depth_lr, guide)
+
+    def compiled_parts(self) -> list[nn.Module]:
+        """What `CompileNetwork` compiles: the modules that a training step calls."""
+        return [self.network]
 
     def guide_of(self, batch: Batch) -> torch.Tensor | None:
         """The batch's guide where the network takes one.
@@ -151,7 +156,10 @@ class DepthSRMethod(L.LightningModule):
     def _score(self, batch: Batch, stage: str) -> None:
         """Log the MAD of the output and of bicubic upsampling in the data's unit: the mean over whole scenes."""
         self.check_batch(batch)
-        estimates = {"mad": self.output_of(batch), "mad_bicubic": bicubic(batch["depth_lr"], scale=self.network.scale)}
+        # in full precision, whatever the training's: the score is of the weights, not of a half-precision baseline
+        with torch.autocast(self.device.type, enabled=False):
+            enlarged = bicubic(batch["depth_lr"], scale=self.network.scale)
+            estimates = {"mad": self.output_of(batch), "mad_bicubic": enlarged}
         for name, estimate in estimates.items():
             error = self.mad_in_unit(estimate, batch)
             shown = name == "mad"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from depth_sr_ros.diffusion import diffuse_adjust
 from depth_sr_ros.import_weights import read_checkpoint
-from depth_sr_ros.weights import load_model
+from depth_sr_ros.weights import WeightsError, load_model, read_tensors
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
@@ -39,6 +40,8 @@ class DADA(DepthSRMethod):
         loss_weight: factor on the loss (the paper: 10), which counts only through the gradient's clipping.
         prior_weights: of the prior: None for the bundled ones, a variant's name or a .safetensors file. With the
             network's option ``train_prior`` and "fresh" here it starts untrained.
+        features_from: a .safetensors file of this network, of any scale and with the same prior option, whose feature
+            extractor and kappa to start from; None: random weights.
         encoder_weights: a ResNet-50 trained on ImageNet, as torchvision saves it (.pth), for the encoder of size
             "paper" to start from, as in the paper; None: random weights.
 
@@ -58,6 +61,7 @@ class DADA(DepthSRMethod):
         n_grad: int = 1024,
         loss_weight: float = 10.0,
         prior_weights: str | None = None,
+        features_from: str | None = None,
         encoder_weights: str | None = None,
     ):
         if solver_iterations < 1 or n_pre < 1 or n_grad < 1:
@@ -68,12 +72,26 @@ class DADA(DepthSRMethod):
         super().__init__("dada", scale, size, options, optimisation or paper_optimisation())
         if prior is not None:
             self.network.prior.load_state_dict(prior)
+        if features_from is not None:
+            self._load_features(features_from)
         if encoder_weights is not None:
             if size != "paper":
                 raise ValueError("encoder_weights are for the ResNet-50 of size 'paper': drop them or change the size")
             self.network.features.load_encoder(read_checkpoint(Path(encoder_weights)))
         self.gradient, self.solver_iterations = gradient, solver_iterations
         self.n_pre, self.n_grad, self.loss_weight = n_pre, n_grad, loss_weight
+
+    def _load_features(self, path: str) -> None:
+        own = {key: value for key, value in self.network.state_dict().items() if not key.startswith("prior.")}
+        given = {key: value for key, value in read_tensors(Path(path)).items() if not key.startswith("prior.")}
+        shapes, found = ({key: tuple(value.shape) for key, value in state.items()} for state in (own, given))
+        if shapes != found:
+            differ = sorted(key for key in shapes.keys() | found.keys() if shapes.get(key) != found.get(key))
+            raise WeightsError(
+                f"{path} has no feature extractor of this network: {len(differ)} parameters differ, {differ[:3]}. "
+                "It must be of dada, of the same size and the same prior option"
+            )
+        self.network.load_state_dict(given, strict=False)
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
@@ -84,6 +102,9 @@ class DADA(DepthSRMethod):
         self.log("train_loss", loss, prog_bar=True)
         self.log("kappa", self.network.log_kappa.detach().exp())
         return loss
+
+    def compiled_parts(self) -> list[nn.Module]:
+        return [self.network.features, *([] if self.network.prior is None else [self.network.prior])]
 
     def equilibrium(self, batch: Batch, start: torch.Tensor, cv: torch.Tensor, ch: torch.Tensor) -> torch.Tensor:
         """The equilibrium (B, 1, H, W), differentiable by the implicit function theorem."""

@@ -176,6 +176,19 @@ def test_prior_that_is_trained_along_moves(prior_file):
     assert fresh.network.prior.width == 16
 
 
+def test_features_start_from_those_of_another_scale(tmp_path, prior_file):
+    torch.manual_seed(3)
+    source = create_model("dada", 4, "lite")
+    with torch.no_grad():
+        source.log_kappa.fill_(-2.0)
+    fields = {"method": "dada", "scale": 4, "size": "lite", "data": "-", "lr_kernel": "-", "steps": 0}
+    path = save_weights(source, tmp_path / "x4.safetensors", ModelCard(**fields, date="2026-01-01"))
+    learner = method(scale=2, features_from=str(path))
+    assert tiny.same_weights(learner.network, source)
+    with pytest.raises(WeightsError, match="same prior option"):
+        method(options={"prior": "dsrnet"}, prior_weights=str(prior_file), features_from=str(path))
+
+
 @pytest.mark.parametrize(
     "options, error, message",
     [

