@@ -13,7 +13,7 @@ import numpy as np
 from depth_sr_ros import DepthUpsampler
 
 from .datasets import Scene
-from .methods import Method, Options, build_method
+from .methods import Entry, Method, build_method
 from .protocols import crop_to_multiple, downsample, fill
 from .scores import score
 
@@ -78,11 +78,10 @@ class Outputs:
 def evaluate(
     dataset: str,
     scenes: Iterable[Scene],
-    specs: list[str],
+    entries: list[Entry],
     scales: list[int],
     lr_kernels: list[str],
     noises: list[float],
-    options: Options,
     on_step: Callable[[str], None] = lambda text: None,
     on_outputs: Callable[[Outputs], None] | None = None,
 ) -> tuple[list[Result], list[str]]:
@@ -95,7 +94,7 @@ def evaluate(
     Returns:
         The results, and a line for each method that could not run at a scale (no weights, scale not offered).
     """
-    methods, problems = _build_all(specs, scales, options)
+    methods, problems = build_all(entries, scales)
     results = []
     for scene in scenes:
         for scale in scales:
@@ -103,9 +102,9 @@ def evaluate(
                 for noise in noises:
                     case = _degrade(scene, scale, lr_kernel, noise)
                     baseline = _bicubic_seconds(case)
-                    for spec in specs:
-                        method = methods.get((spec, scale))
-                        text = f"{scene.name} x{scale} {spec}"
+                    for entry in entries:
+                        method = methods.get((entry, scale))
+                        text = f"{scene.name} x{scale} {entry.spec}"
                         if method is None:
                             on_step(text)
                             continue
@@ -120,16 +119,15 @@ def evaluate(
     return results, list(dict.fromkeys(problems))
 
 
-def _build_all(
-    specs: list[str], scales: list[int], options: Options
-) -> tuple[dict[tuple[str, int], Method], list[str]]:
+def build_all(entries: list[Entry], scales: list[int]) -> tuple[dict[tuple[Entry, int], Method], list[str]]:
+    """Each entry at each scale, and a line for each that cannot run (no weights, scale not offered)."""
     methods, problems = {}, []
-    for spec in specs:
+    for entry in entries:
         for scale in scales:
             try:
-                methods[spec, scale] = build_method(spec, scale, options)
+                methods[entry, scale] = build_method(entry.spec, scale, entry.options)
             except ValueError as error:
-                problems.append(f"{spec} x{scale} left out: {error}")
+                problems.append(f"{entry.spec} x{scale} left out: {error}")
     return methods, problems
 
 

@@ -12,8 +12,10 @@ import numpy as np
 
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.depth import expand_mask, fill_holes
-from depth_sr_ros.models import create_model, list_models
+from depth_sr_ros.models import create_model, list_models, model_class
+from depth_sr_ros.models.equilibrium import EquilibriumModel
 from depth_sr_ros.resize import bicubic
+from depth_sr_ros.weights import bundled_cards
 
 TUNED_FILE = Path(__file__).with_name("tuned.json")
 
@@ -26,15 +28,30 @@ class Options:
         size: "paper", "lite" or None (the method's default).
         weights: a .safetensors file, a bundled variant's name, or None (the bundled default).
         device: as in DepthUpsampler.
-        consistent: project every result so that its block mean equals the LR input.
+        consistent: project every result so that its block mean equals the LR input: False, "additive" or
+            "multiplicative".
+        constraint: the kernel that diffusion methods hold their result to, "block_mean" or "bicubic"; None: their own.
         self_ensemble: average over the eight flips and transpositions of the input.
     """
 
     size: str | None = None
     weights: str | None = None
     device: str = "auto"
-    consistent: bool = False
+    consistent: bool | str = False
+    constraint: str | None = None
     self_ensemble: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row to be: a method and how it runs.
+
+    Attributes:
+        spec: as `build_method` takes it.
+    """
+
+    spec: str
+    options: Options = Options()
 
 
 @dataclass
@@ -73,6 +90,20 @@ def available_methods() -> list[str]:
     return [*list_models(), *FILTERS]
 
 
+def shipped_entries() -> list[Entry]:
+    """Every method of the registry that can run as installed: those without weights, and all weights that ship."""
+    entries = []
+    for name in list_models():
+        cls = model_class(name)
+        if not any(True for _ in create_model(name, cls.scales[-1]).parameters()):
+            entries.append(Entry(name))
+    for card in bundled_cards():
+        default = "lite" if "lite" in model_class(card.method).sizes else model_class(card.method).sizes[0]
+        spec = f"{card.method}:{card.variant}" if card.variant else card.method
+        entries.append(Entry(spec, Options(size=None if card.size == default else card.size)))
+    return list(dict.fromkeys(entries))
+
+
 def build_method(spec: str, scale: int, options: Options | None = None) -> Method:
     """Build a method by name.
 
@@ -101,6 +132,10 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
         weights=variant or options.weights,
         consistent=options.consistent,
     )
+    if isinstance(upsampler.model, EquilibriumModel):
+        upsampler.model.lr_kernel = options.constraint or upsampler.model.lr_kernel
+    else:
+        options = replace(options, constraint=None)
     parameters = sum(p.numel() for p in upsampler.model.parameters())
     card = upsampler.card
     note = f"{card.size} weights of {card.date}, trained on {card.lr_kernel} LR" if card else ""
@@ -111,7 +146,12 @@ def _label(spec: str, options: Options) -> str:
     name, _, variant = spec.partition(":")
     variant = variant or options.weights or ""
     variant = Path(variant).stem if variant.endswith(".safetensors") else variant
-    flags = {"consistent": options.consistent, "self-ensemble": options.self_ensemble}
+    flags = {
+        f"{options.constraint} constraint": options.constraint,
+        "consistent": options.consistent,
+        "multiplicative": options.consistent == "multiplicative",
+        "self-ensemble": options.self_ensemble,
+    }
     extras = [extra for extra in (variant, options.size, *(flag for flag, on in flags.items() if on)) if extra]
     return f"{name} ({', '.join(extras)})" if extras else name
 

@@ -31,11 +31,18 @@ UNITS = {"cm": 100.0, "mm": 1000.0}
 
 
 def validation2006(root: Path, scenes: list[str] | None) -> Scenes:
-    """The four held-out Middlebury 2006 scenes (training/data/splits.py), view 1, third size, colour registered."""
+    """The four held-out Middlebury 2006 scenes (training/data/splits.py), third size, colour registered, both views.
+
+    View 1 has the scene's name, view 5 "-view5" behind it.
+    """
     held_out = tuple(scene.removeprefix("middlebury2006/") for scene in VALIDATION_SCENES)
-    return _third_size(
-        root, choose_scenes(root, scenes, held_out, lambda scene: (root / scene / "disp1.png").is_file())
-    )
+    known = tuple(f"{scene}{view}" for scene in held_out for view in ("", "-view5"))
+
+    def present(name: str) -> bool:
+        return (root / name.removesuffix("-view5") / ("disp5.png" if "-" in name else "disp1.png")).is_file()
+
+    chosen = choose_scenes(root, scenes, known, present)
+    return _third_size(root, list(dict.fromkeys(name.removesuffix("-view5") for name in chosen)), (1, 5), chosen)
 
 
 def tuning2006(root: Path) -> Scenes:
@@ -45,9 +52,11 @@ def tuning2006(root: Path) -> Scenes:
     return _third_size(root, choose_scenes(root, None, known, lambda scene: (root / scene / "disp1.png").is_file()))
 
 
-def _third_size(root: Path, scenes: list[str]) -> Scenes:
-    source = _open("middlebury2006", root, size="third", views=(1,), scenes=scenes)
-    return _scenes([source], DISPARITY, None, rename=lambda name: name.partition("/")[0])
+def _third_size(
+    root: Path, scenes: list[str], views: tuple[int, ...] = (1,), wanted: list[str] | None = None
+) -> Scenes:
+    source = _open("middlebury2006", root, size="third", views=views, scenes=scenes)
+    return _scenes([source], DISPARITY, wanted, rename=lambda name: name.replace("/view1", "").replace("/", "-"))
 
 
 def nyuv2(root: Path, scenes: list[str] | None) -> Scenes:

@@ -70,16 +70,19 @@ class ScoreTable:
         return max(values) if self.metric in HIGHER_IS_BETTER else min(values)
 
 
-def score_table(results: list[Result], metric: str, with_published: bool = True) -> ScoreTable:
+def score_table(
+    results: list[Result], metric: str, with_published: bool = True, means_only: bool = False
+) -> ScoreTable:
     """Arrange results as the papers do: a row per method and LR input, a column per scene and scale.
 
     The mean column is over the scenes of this run. Published rows get it when they have all of these scenes; a paper
-    that gives the mean of the data set only shows it when all scenes of that data set ran.
+    that gives the mean of the data set only shows it when all scenes of that data set ran. `means_only` leaves that
+    column alone, as many scenes do by themselves.
     """
     scenes = list(dict.fromkeys(r.scene for r in results))
     scales = sorted({r.scale for r in results})
     columns = [(scene, scale) for scene in scenes for scale in scales]
-    if len(scenes) > MOST_SCENES:
+    if means_only or len(scenes) > MOST_SCENES:
         columns = []
     rows = _measured_rows(results, metric)
     if with_published:
@@ -229,21 +232,32 @@ def markdown(tables: list[ScoreTable], costs: list[CostRow], command: str, probl
     """The whole report as GitHub Markdown; names the command and the machine that made it."""
     lines = ["# Benchmark", "", f"`{command}`", "", f"{machine()}. The best measured value of each column is bold.", ""]
     for table in tables:
-        lines += [f"## {table.title}", ""]
-        for block in column_blocks(table):
-            lines.append("| method | source | LR kernel | " + " | ".join(f"{n} x{s}" for n, s in block) + " |")
-            lines.append("| --- | --- | --- |" + " ---: |" * len(block))
-            for row in table.rows:
-                if any(column in row.cells for column in block):
-                    cells = [_marked(table, row, column, "**", "**") for column in block]
-                    lines.append("| " + " | ".join([row.method, row.source, row.lr_kernel, *cells]) + " |")
-            lines.append("")
-    lines += ["## Cost per image", ""]
-    lines.append("| method | scale | parameters | time (s) | x bicubic | LR consistency | weights or settings |")
+        lines += [f"## {table.title}", "", table_markdown(table)]
+    lines += ["## Cost per image", "", cost_markdown(costs)]
+    lines += [f"- {problem}" for problem in problems]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def table_markdown(table: ScoreTable) -> str:
+    """One table, in blocks of columns."""
+    lines = []
+    for block in column_blocks(table):
+        lines.append("| method | source | LR kernel | " + " | ".join(f"{n} x{s}" for n, s in block) + " |")
+        lines.append("| --- | --- | --- |" + " ---: |" * len(block))
+        for row in table.rows:
+            if any(column in row.cells for column in block):
+                cells = [_marked(table, row, column, "**", "**") for column in block]
+                lines.append("| " + " | ".join([row.method, row.source, row.lr_kernel, *cells]) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def cost_markdown(costs: list[CostRow]) -> str:
+    """What each method costs, a line per scale."""
+    lines = ["| method | scale | parameters | time (s) | x bicubic | LR consistency | weights or settings |"]
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
     lines += ["| " + " | ".join([*_cost_cells(cost), cost.note or "-"]) + " |" for cost in costs]
-    lines += ["", *(f"- {problem}" for problem in problems)]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join([*lines, ""])
 
 
 def machine() -> str:

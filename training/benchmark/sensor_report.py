@@ -13,6 +13,8 @@ from rich.table import Table
 from .sensors import DEGRADATIONS, NOISE_TEXT, SensorResult
 
 MEAN = "mean of cameras"
+FIXED = 4
+"""Columns before the methods' in a table of ratios with floors."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,25 @@ def print_tables(made: list[SensorTable], console: Console) -> None:
     console.print(NOISE_TEXT)
 
 
-def markdown(made: list[SensorTable]) -> str:
-    """The tables as GitHub Markdown."""
-    lines = []
+def markdown(made: list[SensorTable], command: str) -> str:
+    """The tables as GitHub Markdown, after the command that made them."""
+    lines = [f"`{command}`", ""]
     for table in made:
         lines += [f"### {table.title}", "", "| " + " | ".join(table.headings) + " |"]
         lines.append("| --- | --- |" + " ---: |" * (len(table.headings) - 2))
         lines += ["| " + " | ".join(row) + " |" for row in table.rows]
         lines.append("")
     return "\n".join([*lines, NOISE_TEXT]) + "\n"
+
+
+def mean_markdown(results: list[SensorResult], command: str) -> str:
+    """One short table: the mean of the cameras' ratios against the frame, a row per method, a column per LR input."""
+    names = [d.name for d in DEGRADATIONS]
+    lines = ["| MAE / bicubic's | scale | " + " | ".join(names) + " |", "| --- | --- |" + " ---: |" * len(names)]
+    for scale in sorted({r.scale for r in results}):
+        table = _ratio_table("", [r for r in results if r.scale == scale], _raw)
+        means = {row[1]: row for row in table.rows if row[0] == MEAN}
+        for column, method in enumerate(table.headings[FIXED:], start=FIXED):
+            cells = [means[name][column] if name in means else "-" for name in names]
+            lines.append(f"| {method} | x{scale} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", f"Written by `{command}`."]) + "\n"

@@ -24,7 +24,8 @@ from depth_sr_ros.synthetic import sensor
 
 from ..data.splits import VALIDATION_SCENES
 from .datasets import DatasetError, read_image
-from .methods import Method, Options, build_method
+from .evaluate import build_all
+from .methods import Entry, Method
 from .planes import denoise, deviation, planar_regions
 from .protocols import crop_to_multiple
 
@@ -198,9 +199,8 @@ def degrade(frame: SensorFrame, scale: int, degradation: Degradation) -> np.ndar
 
 def evaluate(
     groups: dict[str, list[Callable[[], SensorFrame]]],
-    specs: list[str],
+    entries: list[Entry],
     scales: list[int],
-    options: Options,
     on_step: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[SensorResult], list[str]]:
     """Every method on every frame, scale and degradation; bicubic is measured whether named or not.
@@ -208,15 +208,9 @@ def evaluate(
     Returns:
         The results, and a line for each method that could not run (no weights, no colour).
     """
-    problems, methods = [], {}
-    for scale in scales:
-        methods[scale] = []
-        for spec in dict.fromkeys(["bicubic", *specs]):
-            own = Options() if spec == "bicubic" else options  # bicubic is the yardstick: never made consistent
-            try:
-                methods[scale].append(build_method(spec, scale, own))
-            except ValueError as error:
-                problems.append(f"{spec} x{scale} left out: {error}")
+    # bicubic is the yardstick: first, and never made consistent
+    entries = [Entry("bicubic"), *(entry for entry in entries if entry.spec != "bicubic")]
+    methods, problems = build_all(entries, scales)
     results = []
     for frames in groups.values():
         for load in frames:
@@ -227,7 +221,7 @@ def evaluate(
                 frame, *maps = _cropped(whole, scale, clean, *planes)
                 for degradation in DEGRADATIONS:
                     case = _Case(frame, scale, degradation, maps[0], maps[1:])
-                    for method in methods[scale]:
+                    for method in (methods[entry, scale] for entry in entries if (entry, scale) in methods):
                         if method.guided and frame.guide is None:
                             problems.append(f"{method.label} left out in {frame.group}: no registered colour")
                             continue

@@ -109,4 +109,4 @@ def test_validation_scenes_are_scored_on_valid_pixels(root2006, tmp_path):
         method: np.mean([r["scores"]["mad"] for r in results if r["method"] == method])
         for method in ("bicubic", "joint_bilateral")
     }
-    assert len(results) == 8 and means["joint_bilateral"] < means["bicubic"] < 5
+    assert len(results) == 16 and means["joint_bilateral"] < means["bicubic"] < 5

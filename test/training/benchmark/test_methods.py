@@ -39,7 +39,7 @@ def test_registry_methods_run_and_say_what_they_are(pair):
     method = build_method("bicubic", 4)
     assert (method.label, method.guided, method.parameters) == ("bicubic", False, 0)
     np.testing.assert_allclose(method.upsample(lr, guide), bicubic(lr, scale=4), atol=1e-3)
-    consistent = build_method("bicubic", 4, Options(consistent=True))
+    consistent = build_method("bicubic", 4, Options(consistent="additive"))
     assert consistent.label == "bicubic (consistent)"
     block = consistent.upsample(lr, None).reshape(16, 4, 20, 4).mean((1, 3))
     np.testing.assert_allclose(block, lr, atol=1e-3)

@@ -85,9 +85,10 @@ def test_half_lost_cells_are_holes_and_lost_pixels_under_nearest():
 
 
 def test_command_writes_tables_and_numbers(recordings, tmp_path, capsys):
-    page, file = tmp_path / "out" / "sensors.md", tmp_path / "numbers.json"
+    page, file = tmp_path / "sensors.md", tmp_path / "numbers.json"
+    page.write_text("# Ours\n<!-- benchmark:sensors -->\nold\n<!-- /benchmark:sensors -->\nkept\n")
     command = f"sensors --root {recordings} --frames 1 --methods bicubic,joint_bilateral --scales 4"
-    assert main([*command.split(), "--output", str(page), "--json", str(file)]) == 0
+    assert main([*command.split(), "--write", str(page), "--json", str(file)]) == 0
     results = json.loads(file.read_text())["results"]
     groups = {(r["group"], r["method"]) for r in results}
     assert groups == {
@@ -109,6 +110,8 @@ def test_command_writes_tables_and_numbers(recordings, tmp_path, capsys):
     assert 0.5 < high["plane_std"] / high["plane_std_input"] < 1  # interpolation averages, edges are left out
     assert by_name["nearest"]["plane_std"] is None
     text = page.read_text()
+    assert text.startswith("# Ours\n<!-- benchmark:sensors -->\n`python -m training.benchmark sensors --root $DEPTH")
+    assert "old" not in text and text.endswith("<!-- /benchmark:sensors -->\nkept\n") and str(recordings) not in text
     assert "| pairs | INTER_CUBIC |" in text and "| mean of cameras | nearest |" in text and "2 mm + 2.8 mm z^2" in text
     captured = capsys.readouterr()
     assert "joint_bilateral left out in kinect: no registered colour" in captured.err

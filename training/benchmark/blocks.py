@@ -1,0 +1,47 @@
+"""Generated parts of a Markdown page: between ``<!-- benchmark:NAME -->`` and ``<!-- /benchmark:NAME -->``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from .datasets import DatasetError
+
+BLOCK = re.compile(r"<!-- benchmark:(?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- /benchmark:(?P=name) -->", re.DOTALL)
+
+
+def write_blocks(page: Path, texts: dict[str, str]) -> list[str]:
+    """Put new text into the page's blocks of these names; everything else stays as it is.
+
+    Returns:
+        The names of the blocks that were written.
+
+    Raises:
+        DatasetError: no such page, or none of these blocks in it.
+    """
+    check_blocks(page, texts)
+    written = []
+
+    def renew(match: re.Match) -> str:
+        name = match["name"]
+        if name not in texts:
+            return match[0]
+        written.append(name)
+        return f"<!-- benchmark:{name} -->\n{texts[name].strip()}\n<!-- /benchmark:{name} -->"
+
+    page.write_text(BLOCK.sub(renew, page.read_text()))
+    return written
+
+
+def check_blocks(page: Path, wanted: Collection[str]) -> None:
+    """Raise `DatasetError` unless the page has a block of one of the wanted names: before a long run, not after it."""
+    if not page.is_file():
+        raise DatasetError(f"no page {page}: it must be there, with its blocks")
+    found = [match["name"] for match in BLOCK.finditer(page.read_text())]
+    if not set(found) & set(wanted):
+        first = next(iter(wanted))
+        raise DatasetError(
+            f"{page} has no block for these numbers ({', '.join(wanted)}): put '<!-- benchmark:{first} -->' and "
+            f"'<!-- /benchmark:{first} -->' on lines of their own (found: {', '.join(found) or 'none'})"
+        )

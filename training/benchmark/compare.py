@@ -1,0 +1,164 @@
+"""``python -m training.benchmark compare``: every method that ships, side by side, written into the documents.
+
+Two data sets, Books and Laundry of Middlebury 2005 at full size and the held-out scenes of Middlebury 2006 at third
+size (both views), each with two LR kernels: the papers' MATLAB bicubic and the block mean, which is what a depth camera
+does. Time and parameters are those of the full-size images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from depth_sr_ros.models import list_models, model_class
+from depth_sr_ros.models.equilibrium import EquilibriumModel
+
+from .arguments import SHIPPED, add_method_options, entries_of, integers, progress_bar, shown_command
+from .blocks import check_blocks, write_blocks
+from .datasets import middlebury2005
+from .evaluate import Result, evaluate
+from .methods import Entry
+from .other_datasets import validation2006
+from .published import rows_for
+from .report import CostRow, ScoreTable, cost_markdown, cost_rows, machine, print_report, score_table, table_markdown
+
+FULL_SIZE, HELD_OUT = "middlebury2005", "validation2006"
+SCENES = ["Books", "Laundry"]
+BLOCKS = ("accuracy", "books-laundry", "validation", "cost")
+PAPERS = ("CTKT DSRNet", "BridgeNet")
+"""The published rows of the short table, beside the measured peers; the long one has all that the data file knows."""
+
+
+def compare_parser() -> argparse.ArgumentParser:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.benchmark compare",
+        description="Compare all methods that run as installed, and write the tables into Markdown pages.",
+    )
+    parser.add_argument(
+        "--root", type=Path, required=True, help="folder that holds middlebury2005/ and middlebury2006_third/"
+    )
+    parser.add_argument("--scales", type=integers, default=[2, 4, 8, 16], help="comma-separated, default 2,4,8,16")
+    add_method_options(parser, [SHIPPED])
+    parser.add_argument(
+        "--write", type=Path, nargs="+", default=[], help=f"Markdown pages with blocks of {', '.join(BLOCKS)} to renew"
+    )
+    parser.add_argument("--json", type=Path, help="file for all numbers")
+    return parser
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was measured, by data set and LR kernel ("protocol" is MATLAB bicubic, "block" the block mean)."""
+
+    results: dict[tuple[str, str], list[Result]]
+
+    def table(self, dataset: str, lr_kernel: str) -> ScoreTable:
+        """MAD: all scenes of the full-size data set with the published rows, only the mean of the held-out ones."""
+        full = dataset == FULL_SIZE
+        found = self.results[dataset, lr_kernel]
+        return score_table(found, "mad", with_published=full and lr_kernel == "protocol", means_only=not full)
+
+    def costs(self) -> list[CostRow]:
+        """Of the full-size images with bicubic LR."""
+        return cost_rows(self.results[FULL_SIZE, "protocol"])
+
+
+def compare_command(arguments: argparse.Namespace) -> int:
+    """Run, print, and write what was asked for; 0 done, 1 nothing could run."""
+    entries = entries_of(arguments)
+    for page in arguments.write:
+        check_blocks(page, BLOCKS)
+    data = {
+        FULL_SIZE: middlebury2005(arguments.root / "middlebury2005", SCENES),
+        HELD_OUT: validation2006(arguments.root / "middlebury2006_third", None),
+    }
+    results, problems = {}, []
+    with progress_bar() as progress:
+        task = progress.add_task("compare", total=None)
+        for dataset, scenes in data.items():
+            for lr_kernel in ("protocol", "block"):
+                chosen = _matching_constraints(entries) if lr_kernel == "protocol" else entries
+                results[dataset, lr_kernel], missing = evaluate(
+                    dataset,
+                    scenes,
+                    chosen,
+                    arguments.scales,
+                    [lr_kernel],
+                    [0.0],
+                    on_step=lambda text: progress.update(task, advance=1, description=text),
+                )
+                problems += missing
+    for problem in dict.fromkeys(problems):
+        print(f"warning: {problem}", file=sys.stderr)
+    if not all(results.values()):
+        print("error: no method could run", file=sys.stderr)
+        return 1
+    comparison = Comparison(results)
+    print_report([comparison.table(*key) for key in results], comparison.costs(), Console())
+    command = shown_command("compare", compare_parser(), arguments)
+    texts = block_texts(comparison, command)
+    for page in arguments.write:
+        print(f"{page}: {', '.join(write_blocks(page, texts))} written")
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        records = [result.as_json() for found in results.values() for result in found]
+        document = {"command": command, "machine": machine(), "results": records, "problems": problems}
+        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    return 0
+
+
+def _matching_constraints(entries: list[Entry]) -> list[Entry]:
+    """With each diffusion method also one that is held to the bicubic kernel which made the LR image."""
+    matched = []
+    for entry in entries:
+        matched.append(entry)
+        name = entry.spec.partition(":")[0]
+        if name in list_models() and issubclass(model_class(name), EquilibriumModel) and not entry.options.constraint:
+            matched.append(replace(entry, options=replace(entry.options, constraint="bicubic")))
+    return matched
+
+
+def block_texts(comparison: Comparison, command: str) -> dict[str, str]:
+    """The text of each of `BLOCKS`."""
+    by_kernel = (("MATLAB bicubic LR", "protocol"), ("block-mean LR", "block"))
+    sections = {}
+    for block, dataset in (("books-laundry", FULL_SIZE), ("validation", HELD_OUT)):
+        parts = [f"`{command}`"]
+        for title, lr_kernel in by_kernel:
+            parts += ["", f"### {title}", "", table_markdown(comparison.table(dataset, lr_kernel))]
+        sections[block] = "\n".join(parts)
+    cost = f"`{command}`, {machine()}\n\n{cost_markdown(comparison.costs())}"
+    return {"accuracy": accuracy_markdown(comparison, command), **sections, "cost": cost}
+
+
+def accuracy_markdown(comparison: Comparison, command: str) -> str:
+    """The short table: Books / Laundry in one cell, MATLAB bicubic LR, measured rows and a few published ones."""
+    results = comparison.results[FULL_SIZE, "protocol"]
+    scales = sorted({result.scale for result in results})
+    columns = [(scene, scale) for scene in SCENES for scale in scales]
+    lines = ["| Books / Laundry | input | " + " | ".join(f"x{scale}" for scale in scales) + " |"]
+    lines.append("| --- | --- |" + " --- |" * len(scales))
+    for row in comparison.table(FULL_SIZE, "protocol").rows:
+        if row.measured:
+            guided = next(result.guided for result in results if result.method == row.method)
+            digits = {column: f"{value:.3f}".removeprefix("0") for column, value in row.cells.items()}
+            lines.append(_accuracy_row(f"{row.method}, measured", guided, digits, scales))
+    for published in rows_for(FULL_SIZE, "mad", columns):
+        peer = published.source == "peer, measured"
+        if peer or published.method in PAPERS:
+            kind = "its published weights, measured" if peer else "published"
+            digits = {column: text.removeprefix("0") for column, text in published.printed.items()}
+            lines.append(_accuracy_row(f"{published.method}, {kind}", published.guided, digits, scales))
+    return "\n".join([*lines, "", f"Written by `{command}`."]) + "\n"
+
+
+def _accuracy_row(label: str, guided: bool, digits: dict[tuple[str, int], str], scales: list[int]) -> str:
+    cells = [" / ".join(digits.get((scene, scale), "-") for scene in SCENES) for scale in scales]
+    cells = ["-" if set(cell) <= set("-/ ") else cell for cell in cells]
+    return "| " + " | ".join([label, "depth + RGB" if guided else "depth", *cells]) + " |"
