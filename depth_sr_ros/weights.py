@@ -142,10 +142,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The tensors and the metadata of a safetensors file."""
     if not path.is_file():
         raise WeightsError(f"no weights at {path}")
-    if path.suffix != ".safetensors":
-        raise WeightsError(
-            f"{path.name} is not a .safetensors file: convert a training checkpoint with 'python -m training export'"
-        )
+    _check_suffix(path)
     try:
         with safe_open(path, framework="pt") as file:
             made_for = file.metadata() or {}
@@ -155,6 +152,14 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
         raise WeightsError(f"{path.name} holds NaN or Inf: the training that wrote it diverged")
     return state, made_for
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"{path.name} is not a .safetensors file: convert a training checkpoint with 'python -m training export', "
+            "one that DADA's authors published with 'depth-sr import-weights'"
+        )
 
 
 def is_weights_file(weights: str | Path) -> bool:
@@ -215,10 +220,18 @@ def load_model(
             f"no weights at {path.name} for {method} x{scale} ({model.size}). Bundled: {shipped}. "
             f"Train some with 'python -m training fit', or choose another method, scale or size."
         )
+    _check_suffix(path)
     card = read_card(path)
+    # before anything is built by its options: they are another network's where the card is
+    for key, made_for, asked in (("method", card.method, method), ("scale", card.scale, scale)):
+        if made_for != asked:
+            raise WeightsError(f"{path.name} was made for {key} {made_for}, {key} {asked} was asked for")
     if is_file and size is None and card.size in model.sizes:
         size = card.size
     if card.options or size != model.size:
-        model = create_model(method, scale, size, **card.options)
+        try:
+            model = create_model(method, scale, size, **card.options)
+        except TypeError as error:
+            raise WeightsError(f"the card of {path.name} has options that {method} does not know: {error}") from None
     load_weights(model, path)
     return model.eval(), card

@@ -118,6 +118,27 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
         load_weights(Tiny(2), tmp_path / "nothing.safetensors")
 
 
+def test_the_card_is_held_to_what_is_asked(tmp_path):
+    """A fully convolutional network fits any scale by its shapes; a file saved without metadata says nothing either."""
+    path = save_weights(Tiny(2), tmp_path / "a.safetensors", card())
+    save_file({k: v.detach() for k, v in Tiny(2).state_dict().items()}, path)
+    assert load_model("tiny", 2, weights=path)[1] == card()
+    for changes, words in (
+        ({"scale": 4}, "made for scale 4, scale 2 was asked for"),
+        ({"method": "dada", "options": {"prior": "none"}}, "made for method dada, method tiny"),
+        ({"options": {"breadth": 3}}, "options that tiny does not know"),
+    ):
+        path.with_suffix(".json").write_text(card(**changes).model_dump_json())
+        with pytest.raises(WeightsError, match=words):
+            load_model("tiny", 2, weights=path)
+
+
+def test_a_checkpoint_in_place_of_weights_is_told_the_way(tmp_path):
+    torch.save(Tiny(2).state_dict(), tmp_path / "best.pth")
+    with pytest.raises(WeightsError, match="best.pth is not a .safetensors file.*training export.*import-weights"):
+        load_model("tiny", 2, weights=tmp_path / "best.pth")
+
+
 def test_diverged_weights_are_refused(tmp_path):
     model = Tiny(2)
     model.head.weight.data[0] = torch.nan
