@@ -135,7 +135,7 @@ def test_the_card_is_held_to_what_is_asked(tmp_path):
 
 def test_a_checkpoint_in_place_of_weights_is_told_the_way(tmp_path):
     torch.save(Tiny(2).state_dict(), tmp_path / "best.pth")
-    with pytest.raises(WeightsError, match="best.pth is not a .safetensors file.*training export.*import-weights"):
+    with pytest.raises(WeightsError, match=r"best\.pth is not a \.safetensors file.*training export.*import-weights"):
         load_model("tiny", 2, weights=tmp_path / "best.pth")
 
 

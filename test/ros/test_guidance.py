@@ -184,7 +184,7 @@ def test_a_guide_by_tf_is_the_guide_by_the_same_numbers(tf2_ros):
 
 
 def test_without_tf_the_message_names_the_ways_out():
-    with pytest.raises(GuideError, match="set extrinsics .* or extrinsics_from_tf"):
+    with pytest.raises(GuideError, match=r"set extrinsics .* or extrinsics_from_tf"):
         make_guide(GuideMaker(4))
 
 
