@@ -12,7 +12,7 @@ def super_resolve_in_tiles(
     depth_lr: torch.Tensor,
     guide: torch.Tensor | None,
     tile: int,
-    overlap: int = 32,
+    overlap: int | None = None,
 ) -> torch.Tensor:
     """The network's output computed tile by tile, equal to the whole frame where `overlap` covers the receptive field.
 
@@ -22,14 +22,17 @@ def super_resolve_in_tiles(
         model: a network that sees normalised depth (see `ResidualNetwork`).
         depth_lr: (B, 1, h, w), finite.
         guide: (B, 3, h * scale, w * scale) or None.
-        tile: edge of a tile in LR pixels, without its overlap.
-        overlap: LR pixels of context on each side; DSRNet lite reaches about 24.
+        tile: edge of a tile in LR pixels, without its overlap; rounded up to the model's `tile_step`.
+        overlap: LR pixels of context on each side, likewise rounded up; None: the model's `tile_overlap`.
 
     Returns:
         (B, 1, h * scale, w * scale).
     """
     model.check_inputs(depth_lr, guide)
     scale = model.scale
+    tile, overlap = (
+        -(-n // model.tile_step) * model.tile_step for n in (tile, model.tile_overlap if overlap is None else overlap)
+    )
     depth, low, extent = model.normalise(depth_lr)
     batch, _, height, width = depth.shape
     out = depth.new_empty(batch, 1, height * scale, width * scale)

@@ -87,6 +87,11 @@ class ResidualNetwork(DepthSRModel):
     the unit: metres, millimetres and disparity all work with the same weights.
     """
 
+    tile_overlap: int = 32
+    """LR pixels around a tile that its result depends on noticeably."""
+    tile_step: int = 1
+    """LR pixels of which a tile's first row and column must be a multiple: the network's coarsest cells."""
+
     def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         depth, low, extent = self.normalise(depth_lr)
         return low + extent * self.super_resolve_normalised(depth, guide)

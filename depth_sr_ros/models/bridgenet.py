@@ -13,10 +13,11 @@ from ..resize import bicubic
 from .base import ResidualNetwork
 from .blocks import conv, initialise, shrink
 from .bridgenet_depth import DepthDecoder, DepthEncoder, Layout, TopFeatures
-from .bridges import ContentGuidanceBridge, HighFrequencyAttentionBridge
+from .bridges import POOL, ContentGuidanceBridge, HighFrequencyAttentionBridge
 from .mdenet import EstimationDecoder, FeatureExtractor
 
 TASKS = ("dsr", "mde")
+REACH = 256  # image pixels beyond which lite's output feels nothing: measured, at less than 1e-5 of the range
 LAYOUTS = {
     "paper": Layout(
         depth=(64, 128, 256, 256),
@@ -87,6 +88,8 @@ class BridgeNet(ResidualNetwork):
         layout = LAYOUTS[size]
         depth, colour, fold, finest = layout.depth, layout.colour, layout.fold, layout.finest
         self.habdg, self.finest, self.multiple = habdg, finest, fold * 2 ** (len(depth) - 1)
+        self.tile_step = max(1, POOL * self.multiple // scale)
+        self.tile_overlap = REACH // scale
         bridges = [
             HighFrequencyAttentionBridge(d, c, attention, layout.light) for d, c in zip(depth, colour) if habdg
         ]
