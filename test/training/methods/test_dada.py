@@ -228,7 +228,7 @@ def test_encoder_weights_are_read_without_running_code_and_used(tmp_path):
         DADA(2, "paper", encoder_weights=str(tmp_path / "none.pth"))
 
 
-LITE = [f"dada_lite_x{scale}" for scale in (4, 8, 16)] + [f"dada_lite_prior_x{scale}" for scale in (4, 8)]
+LITE = [f"dada_lite_x{scale}" for scale in (4, 8, 16)] + [f"dada_lite_prior_x{scale}" for scale in (4, 8, 16)]
 PAPER = [f"dada_{source}_x{scale}" for source in ("middlebury", "nyuv2", "diml") for scale in (4, 8, 16)]
 
 
@@ -238,7 +238,7 @@ def test_every_shipped_config_is_complete(name):
     room, arguments = config["data"], config["model"]["init_args"]
     scale = int(name.split("_x")[1])
     assert config["model"]["class_path"] == "DADA" and config["trainer"]["logger"]["init_args"]["name"] == name
-    assert room["scale"] == scale and room["patch"] % scale == 0 and room["patch"] >= 16 * scale
+    assert room["scale"] == scale and room["patch"] % scale == 0 and room["patch"] >= 12 * scale
     assert room["with_guide"] and room["require_guide"] and room["normalise"] in ("max", "none")
     assert [k["class_path"] for k in room["degradation"]["kernels"]] == ["BlockMean"]
     assert room["validation_degradation"]["kernels"] == [{"class_path": "BlockMean"}]
