@@ -9,11 +9,12 @@ from __future__ import annotations
 from .base import DepthSRModel, ResidualNetwork
 from .bicubic import Bicubic
 from .bridgenet import BridgeNet
+from .csan import CSAN
 from .dada import DADA
 from .dada_rgb import DadaRGB
 from .dsrnet import DSRNet
 
-_REGISTRY: dict[str, type[DepthSRModel]] = {cls.name: cls for cls in (Bicubic, BridgeNet, DADA, DadaRGB, DSRNet)}
+_REGISTRY: dict[str, type[DepthSRModel]] = {cls.name: cls for cls in (Bicubic, BridgeNet, CSAN, DADA, DadaRGB, DSRNet)}
 
 
 def list_models() -> list[str]:
