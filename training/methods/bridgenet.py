@@ -104,7 +104,7 @@ class BridgeNet(DepthSRMethod):
         for task, loss in losses.items():
             for parameter in self.parameters():
                 parameter.grad = None
-            self.manual_backward(loss, retain_graph=task != TASKS[-1])
+            self.manual_backward(loss)
             gradients[task] = [parameter.grad for parameter in by_task[task]]
         first, second = self.optimizers()
         # the trainer counts steps of its own wrapper; a batch is one step, not two

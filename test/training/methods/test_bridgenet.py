@@ -129,7 +129,7 @@ def test_overfitting_one_scene_takes_the_error_far_below_bicubic_s(tmp_path):
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="set data.normalise=range"):
+    with pytest.raises(ValueError, match=r"set data\.normalise=range"):
         trainer(tmp_path).fit(method(), data(normalise="max"))
     with pytest.raises(ValueError, match="with_guide=true"):
         trainer(tmp_path).fit(method(), data(with_guide=False))
