@@ -33,7 +33,7 @@ class WarmStart:
     frame's upsampled LR depth: so the start agrees with the new measurement from the beginning. A cell takes it only
     if its LR pixel shows the same surface as before (`SAME_SURFACE`); the others, holes included, start cold. No cell
     of another scene, of what moved, or of another view thus starts from what was there before; and the solver takes
-    the whole only where its residual is below the cold start's.
+    the whole only where its residual does not say that the cold start is better.
 
     What is offered is forgotten: a frame that fails leaves nothing behind.
     """

@@ -81,7 +81,7 @@ def test_new_rgb_before_the_same_depth_is_for_the_residual_to_judge():
     video = upsampler()
     video.upsample(*FIRST, stamp=0.0)
     result = video.upsample(FIRST[0], guide, stamp=0.03)
-    np.testing.assert_allclose(result, cold(FIRST[0], guide), rtol=0.02)
+    assert np.abs(result / cold(FIRST[0], guide) - 1).mean() < 5e-4
 
 
 @BUDGETS

@@ -27,7 +27,8 @@ class BagWriter:
     Args:
         path: folder to create; must not exist.
         topics: topic names by role.
-        frame_id: optical frame of all images (the depth is registered to RGB).
+        frame_id: optical frame of the images.
+        rgb_frame_id: that of the RGB images where they are not registered; None: the same.
         depth_encoding: "16UC1" (millimetres) or "32FC1" (metres), for depth and ground truth.
         storage: "mcap" or "sqlite3".
 
@@ -43,6 +44,7 @@ class BagWriter:
         frame_id: str = "camera_optical_frame",
         depth_encoding: str = "16UC1",
         storage: str = "mcap",
+        rgb_frame_id: str | None = None,
     ):
         path = Path(path)
         if path.exists():
@@ -56,7 +58,8 @@ class BagWriter:
         self._writer = Writer(path, version=9, storage_plugin=plugin)
         self._store = get_typestore(Stores.ROS2_KILTED)
         self._connections: dict[str, object] = {}
-        self._topics, self._frame_id, self._depth_encoding = topics, frame_id, depth_encoding
+        self._topics, self._depth_encoding = topics, depth_encoding
+        self._frame_id, self._rgb_frame_id = frame_id, frame_id if rgb_frame_id is None else rgb_frame_id
 
     def __enter__(self) -> BagWriter:
         self._writer.open()
@@ -101,7 +104,7 @@ class BagWriter:
 
     def _image(self, topic: str, stamp_ns: int, image: np.ndarray, encoding: str) -> None:
         message = self._store.types[IMAGE](
-            header=self._header(stamp_ns),
+            header=self._header(topic, stamp_ns),
             height=image.shape[0],
             width=image.shape[1],
             encoding=encoding,
@@ -117,7 +120,7 @@ class BagWriter:
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
         )
         message = self._store.types[CAMERA_INFO](
-            header=self._header(stamp_ns),
+            header=self._header(topic, stamp_ns),
             height=camera.height,
             width=camera.width,
             distortion_model="plumb_bob",
@@ -131,10 +134,11 @@ class BagWriter:
         )
         self._write(topic, CAMERA_INFO, stamp_ns, message)
 
-    def _header(self, stamp_ns: int):
+    def _header(self, topic: str, stamp_ns: int):
+        frame_id = self._rgb_frame_id if topic in (self._topics.rgb, self._topics.rgb_info) else self._frame_id
         time = self._store.types["builtin_interfaces/msg/Time"]
         stamp = time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
-        return self._store.types["std_msgs/msg/Header"](stamp=stamp, frame_id=self._frame_id)
+        return self._store.types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
 
     def _write(self, topic: str, kind: str, stamp_ns: int, message) -> None:
         if topic not in self._connections:

@@ -15,41 +15,55 @@ from depth_sr_ros.resize import block_mean
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SETS = ("realsense_aligned", "realsense_planes")
+UNREGISTERED = "kinect_7scenes"
+KINECT_EXTRINSICS = (-0.025, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+"""Kinect v1, depth to RGB, by its known build: the depth camera sits 25 mm left of the RGB camera, both look ahead."""
 
 START_NS = 1_600_000_000_000_000_000
 
 
 def available(name: str) -> bool:
     """Whether the frames of this set lie at ../shared/data."""
-    return (DATA / name / "depth").is_dir()
+    return (DATA / name).is_dir()
 
 
 def make_bag(name: str, path: Path, scale: int, frames: int = 20, rate_hz: float = 5.0, storage: str = "mcap") -> Path:
     """Write a bag that repeats the set's frames with new stamps until there are `frames`.
 
-    Depth is cropped to a multiple of `scale` at the bottom and right, RGB with it; RGB keeps its full size.
+    Depth is cropped to a multiple of `scale` at the bottom and right, registered RGB with it; RGB keeps its full size.
+    Unregistered RGB has a frame_id and a camera of its own.
     """
     pairs = _pairs(name)
-    with BagWriter(path, storage=storage) as bag:
+    rgb_frame = "rgb_optical_frame" if name == UNREGISTERED else None
+    with BagWriter(path, storage=storage, rgb_frame_id=rgb_frame) as bag:
         for index in range(frames):
             depth_file, colour_file = pairs[index % len(pairs)]
             truth = to_metres(cv2.imread(str(depth_file), cv2.IMREAD_UNCHANGED))
             rgb = cv2.cvtColor(cv2.imread(str(colour_file)), cv2.COLOR_BGR2RGB)
             height, width = (n - n % scale for n in truth.shape)
-            truth, rgb = truth[:height, :width], np.ascontiguousarray(rgb[:height, :width])
-            camera = _camera(name, width, height)
+            truth, camera = truth[:height, :width], _camera(name, width, height)
+            rgb_camera = camera
+            if name == UNREGISTERED:
+                rgb_camera = Intrinsics(525.0, 525.0, 320.0, 240.0, rgb.shape[1], rgb.shape[0])
+            else:
+                rgb = np.ascontiguousarray(rgb[:height, :width])
             stamp = START_NS + round(index * 1e9 / rate_hz)
-            bag.write_frame(stamp, block_mean(truth, scale), camera.scaled(1 / scale), rgb, camera, truth)
+            bag.write_frame(stamp, block_mean(truth, scale), camera.scaled(1 / scale), rgb, rgb_camera, truth)
     return path
 
 
 def _pairs(name: str) -> list[tuple[Path, Path]]:
+    if name == UNREGISTERED:
+        depths = sorted((DATA / name).glob("*.depth.png"))
+        return [(depth, depth.with_name(depth.name.replace("depth.png", "color.jpg"))) for depth in depths]
     depths = sorted((DATA / name / "depth").iterdir())
     colours = {file.stem: file for file in (DATA / name / "color").iterdir()}
     return [(depth, colours.get(depth.stem) or sorted(colours.values())[i]) for i, depth in enumerate(depths)]
 
 
 def _camera(name: str, width: int, height: int) -> Intrinsics:
+    if name == UNREGISTERED:
+        return Intrinsics(585.0, 585.0, 320.0, 240.0, width, height)
     file = DATA / name / "cam_params_realsense.json"
     if file.exists():
         k = json.loads(file.read_text())["intrinsic_matrix"]  # column by column

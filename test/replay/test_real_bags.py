@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from real_bags import SETS, available, make_bag
+from real_bags import SETS, UNREGISTERED, available, make_bag
 
 from depth_sr_ros.replay.evaluate import Replay, replay
 from depth_sr_ros.replay.images import decode_depth
-from depth_sr_ros.replay.reading import open_bag
+from depth_sr_ros.replay.reading import BagError, open_bag
 from depth_sr_ros.resize import block_mean
 
 
@@ -26,3 +26,14 @@ def test_real_frames_are_scored(tmp_path, name, scale):
     assert metrics["coverage"] > 0.99  # block mean needs one valid pixel per cell: nothing measured is lost
     assert metrics["invalid_share_output"] == pytest.approx(metrics["invalid_share_input"], abs=1e-6)
     assert (tmp_path / "out" / "panel.png").exists()
+
+
+@pytest.mark.skipif(not available(UNREGISTERED), reason=f"../shared/data/{UNREGISTERED} is not here")
+def test_unregistered_rgb_is_left_aside_and_said(tmp_path):
+    path = make_bag(UNREGISTERED, tmp_path / "bag", 8, frames=2)
+    metrics = replay(path, tmp_path / "out", Replay(method="auto", scale=8))
+    assert metrics["method"] == "dsrnet" and metrics["frames_out"] == 2
+    assert any("'rgb_optical_frame'" in note and "not registered" in note for note in metrics["notes"])
+    assert metrics["mae_m"] < metrics["mae_bicubic_m"]
+    with pytest.raises(BagError, match="no RGB that can guide"):
+        replay(path, tmp_path / "out", Replay(method="guided", scale=8))
