@@ -29,9 +29,10 @@ class Blur(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[-2:]
-        # cells that hang over the border repeat it, so that no size is refused
-        padded = F.pad(x, (0, -width % POOL, 0, -height % POOL), mode="replicate")
-        low = self.deconv(F.avg_pool2d(padded, POOL))
+        whole = x
+        if height % POOL or width % POOL:  # cells that hang over the border repeat it, so that no size is refused
+            whole = F.pad(x, (0, -width % POOL, 0, -height % POOL), mode="replicate")
+        low = self.deconv(F.avg_pool2d(whole, POOL))
         if self.factored:
             low = F.interpolate(low, scale_factor=POOL, mode="bilinear")
         return low[..., :height, :width]
