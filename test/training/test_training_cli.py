@@ -56,7 +56,7 @@ def test_every_shipped_config_is_complete(name):
     config = load_config((CONFIGS / f"{name}.yaml").read_text())
     scale = int(name.split("_x")[1].split("_")[0])
     arguments = config["model"]["init_args"]
-    assert config["data"]["scale"] == scale and config["data"]["patch"] >= 16 * scale
+    assert config["data"]["scale"] == scale and config["data"]["patch"] >= 12 * scale
     assert config["trainer"]["logger"]["init_args"]["name"] == name
     assert arguments["size"] == ("lite" if "lite" in name else "paper")
     kernels = {kernel["class_path"] for kernel in config["data"].get("degradation", {}).get("kernels", [])}
