@@ -60,8 +60,8 @@ class HighOrderCrossScaleAttention(nn.Module):
     def gates(self, coarse: torch.Tensor, fine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Gates (B, C, ceil(h / window), ceil(w / window)) of the coarse map, and likewise (B, C', ...) of the fine."""
         with torch.autocast(coarse.device.type, enabled=False):  # differences of squares need their bits
-            pooled = F.avg_pool2d(fine.float(), self.ratio)
-            coarse = coarse.float()
+            precision = self.mix_coarse.weight.dtype
+            pooled, coarse = F.avg_pool2d(fine.to(precision), self.ratio), coarse.to(precision)
             mixed = torch.cat([self.mix_coarse(coarse), self.mix_fine(pooled)], dim=1)
             return tuple(
                 2 * torch.sigmoid(gate(self.correlations(features, mixed)))
