@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from depth_sr_ros.consistency import ADJUSTMENTS
 from depth_sr_ros.models import list_models, model_class
 from depth_sr_ros.models.equilibrium import EquilibriumModel
 
@@ -29,7 +30,7 @@ from .report import CostRow, ScoreTable, cost_markdown, cost_rows, machine, prin
 
 FULL_SIZE, HELD_OUT = "middlebury2005", "validation2006"
 SCENES = ["Books", "Laundry"]
-BLOCKS = ("accuracy", "books-laundry", "validation", "cost")
+BLOCKS = ("accuracy", "books-laundry", "validation", "cost", "consistency")
 PAPERS = ("CTKT DSRNet", "BridgeNet")
 """The published rows of the short table, beside the measured peers; the long one has all that the data file knows."""
 
@@ -54,9 +55,16 @@ def compare_parser() -> argparse.ArgumentParser:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was measured, by data set and LR kernel ("protocol" is MATLAB bicubic, "block" the block mean)."""
+    """What was measured.
+
+    Attributes:
+        results: by data set and LR kernel ("protocol" is MATLAB bicubic, "block" the block mean).
+        consistency: single-depth methods on the held-out scenes with and without consistency, both kernels; may be
+            empty.
+    """
 
     results: dict[tuple[str, str], list[Result]]
+    consistency: list[Result]
 
     def table(self, dataset: str, lr_kernel: str) -> ScoreTable:
         """MAD: all scenes of the full-size data set with the published rows, only the mean of the held-out ones."""
@@ -79,6 +87,8 @@ def compare_command(arguments: argparse.Namespace) -> int:
         HELD_OUT: validation2006(arguments.root / "middlebury2006_third", None),
     }
     results, problems = {}, []
+    held = [replace(entry, options=replace(entry.options, consistent=how)) for entry in entries for how in ADJUSTMENTS]
+    held = [entry for entry in [*entries, *held] if not _diffuses(entry) and not _guided(entry)]
     with progress_bar() as progress:
         task = progress.add_task("compare", total=None)
         for dataset, scenes in data.items():
@@ -94,12 +104,21 @@ def compare_command(arguments: argparse.Namespace) -> int:
                     on_step=lambda text: progress.update(task, advance=1, description=text),
                 )
                 problems += missing
+        consistency, _ = evaluate(
+            HELD_OUT,
+            data[HELD_OUT],
+            held,
+            arguments.scales,
+            ["protocol", "block"],
+            [0.0],
+            on_step=lambda text: progress.update(task, advance=1, description=f"{text}, consistency"),
+        )
     for problem in dict.fromkeys(problems):
         print(f"warning: {problem}", file=sys.stderr)
     if not all(results.values()):
         print("error: no method could run", file=sys.stderr)
         return 1
-    comparison = Comparison(results)
+    comparison = Comparison(results, consistency)
     print_report([comparison.table(*key) for key in results], comparison.costs(), Console())
     command = shown_command("compare", compare_parser(), arguments)
     texts = block_texts(comparison, command)
@@ -118,10 +137,19 @@ def _matching_constraints(entries: list[Entry]) -> list[Entry]:
     matched = []
     for entry in entries:
         matched.append(entry)
-        name = entry.spec.partition(":")[0]
-        if name in list_models() and issubclass(model_class(name), EquilibriumModel) and not entry.options.constraint:
+        if _diffuses(entry) and not entry.options.constraint:
             matched.append(replace(entry, options=replace(entry.options, constraint="bicubic")))
     return matched
+
+
+def _diffuses(entry: Entry) -> bool:
+    name = entry.spec.partition(":")[0]
+    return name in list_models() and issubclass(model_class(name), EquilibriumModel)
+
+
+def _guided(entry: Entry) -> bool:
+    name = entry.spec.partition(":")[0]
+    return name not in list_models() or model_class(name).requires_guide
 
 
 def block_texts(comparison: Comparison, command: str) -> dict[str, str]:
@@ -134,7 +162,19 @@ def block_texts(comparison: Comparison, command: str) -> dict[str, str]:
             parts += ["", f"### {title}", "", table_markdown(comparison.table(dataset, lr_kernel))]
         sections[block] = "\n".join(parts)
     cost = f"`{command}`, {machine()}\n\n{cost_markdown(comparison.costs())}"
-    return {"accuracy": accuracy_markdown(comparison, command), **sections, "cost": cost}
+    texts = {"accuracy": accuracy_markdown(comparison, command), **sections, "cost": cost}
+    if comparison.consistency:
+        texts["consistency"] = consistency_markdown(comparison.consistency, command)
+    return texts
+
+
+def consistency_markdown(results: list[Result], command: str) -> str:
+    """LR consistency and MAD of each method, free, additive and multiplicative, means over the scenes."""
+    parts = [f"`{command}`"]
+    for metric in ("lr_consistency", "mad"):
+        table = score_table(results, metric, with_published=False, means_only=True)
+        parts += ["", f"### {table.title}", "", table_markdown(table)]
+    return "\n".join(parts)
 
 
 def accuracy_markdown(comparison: Comparison, command: str) -> str:
@@ -151,7 +191,7 @@ def accuracy_markdown(comparison: Comparison, command: str) -> str:
             lines.append(_accuracy_row(f"{row.method}, measured", guided, digits, scales))
     for published in rows_for(FULL_SIZE, "mad", columns):
         peer = published.source == "peer, measured"
-        if peer or published.method in PAPERS:
+        if (peer and published.method != "bicubic") or published.method in PAPERS:
             kind = "its published weights, measured" if peer else "published"
             digits = {column: text.removeprefix("0") for column, text in published.printed.items()}
             lines.append(_accuracy_row(f"{published.method}, {kind}", published.guided, digits, scales))

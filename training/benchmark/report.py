@@ -60,6 +60,8 @@ class ScoreTable:
         """A cell: three decimals for measured precision, "-" where there is none."""
         if value is None or not np.isfinite(value):
             return "-"
+        if self.metric == "lr_consistency":
+            return f"{value:.1e}"
         return f"{value:.2f}" if self.metric in ("psnr", "pe") or abs(value) >= 100 else f"{value:.3f}"
 
     def best(self, column: Column) -> float | None:

@@ -32,7 +32,7 @@ def data(tmp_path, small2005, scene_images):
 def test_one_command_writes_all_tables(data, tmp_path, capsys):
     readme, page, file = tmp_path / "README.md", tmp_path / "benchmarks.md", tmp_path / "numbers.json"
     readme.write_text("# Ours\n\n" + BLOCK.format("accuracy") + "\nafter\n" + BLOCK.format("foreign"))
-    page.write_text("".join(BLOCK.format(name) for name in ("books-laundry", "validation", "cost")))
+    page.write_text("".join(BLOCK.format(name) for name in ("books-laundry", "validation", "cost", "consistency")))
     command = ["compare", "--root", str(data), "--methods", "bicubic,dada_rgb", "--scales", "4", "--json", str(file)]
     assert main([*command, "--write", str(readme), str(page)]) == 0
     results = json.loads(file.read_text())["results"]
@@ -58,6 +58,8 @@ def test_one_command_writes_all_tables(data, tmp_path, capsys):
     assert text.startswith("# Ours\n\n<!-- benchmark:accuracy -->\n| Books") and text.endswith(BLOCK.format("foreign"))
     text = page.read_text()
     assert "old" not in text and "### block-mean LR" in text and "| dada_rgb | x4 | 0 |" in text
+    assert "| bicubic (consistent, multiplicative) | measured | block mean |" in text
+    assert "(consistent)" not in text[: text.index("benchmark:consistency")]
     means = [np.mean([by_name["validation2006", s, "block mean", "bicubic"] for s in ("Rocks2", "Rocks2-view5")])]
     assert f"| bicubic | measured | block mean | {means[0]:.3f} |" in text
     before = page.read_text()
