@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from .models import DepthSRModel, create_model, list_models
+from .models import DepthSRModel, create_model
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
+ROBUST = "robust"  # the variant trained on several LR kernels and on sensor noise
 
 
 class WeightsError(ValueError):
@@ -55,6 +56,14 @@ def find_weights(method: str, scale: int, size: str, variant: str = "") -> Path 
     """The bundled weights of this name, or None when the package ships none."""
     path = weights_path(method, scale, size, variant)
     return path if path.is_file() else None
+
+
+def camera_weights(method: str, scale: int, size: str) -> str | None:
+    """What a real camera's depth is best served by: "robust" where that variant ships, else None, the bundled default.
+
+    Networks trained on one exact LR kernel do no better than bicubic on a camera that samples otherwise.
+    """
+    return ROBUST if find_weights(method, scale, size, ROBUST) else None
 
 
 def bundled_cards() -> list[ModelCard]:
@@ -183,7 +192,7 @@ def default_method(
     if weights:
         return trained, f"the weights given are {trained}'s to load"
     size = size or "lite"
-    if trained in list_models() and find_weights(trained, scale, size):
+    if any(find_weights(trained, scale, size, variant) for variant in ("", ROBUST)):
         return trained, f"{trained} {size} x{scale} ships weights"
     return fallback, f"no {trained} {size} x{scale} weights ship with the package"
 
@@ -212,6 +221,8 @@ def load_model(
                 "were trained for, or give no weights"
             )
         return model.eval(), None
+    if not weights and not find_weights(method, scale, model.size):
+        weights = camera_weights(method, scale, model.size)  # the only ones, where they ship
     is_file = bool(weights) and is_weights_file(weights)
     path = Path(weights) if is_file else weights_path(method, scale, model.size, str(weights or ""))
     if not path.is_file():

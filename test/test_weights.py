@@ -50,6 +50,16 @@ def test_variants_and_files_and_options(registry, tmp_path):
     assert load_model("tiny", 2, weights=tmp_path / "tiny_lite_x2_robust.safetensors")[0].head.out_channels == 6
 
 
+def test_cameras_get_the_robust_variant_where_it_ships(registry):
+    assert weights.camera_weights("tiny", 2, "lite") is None
+    save_weights(Tiny(2), weights.weights_path("tiny", 2, "lite"), card(steps=1))
+    save_weights(Tiny(2), weights.weights_path("tiny", 2, "lite", "robust"), card(variant="robust"))
+    assert weights.camera_weights("tiny", 2, "lite") == "robust"
+    assert load_model("tiny", 2)[1].variant == ""
+    weights.weights_path("tiny", 2, "lite").unlink()
+    assert load_model("tiny", 2)[1].variant == "robust"  # the only ones
+
+
 def test_method_without_parameters_needs_no_weights():
     assert load_model("bicubic", 3)[1] is None
 
@@ -70,6 +80,8 @@ def test_default_method_is_the_trained_one_where_it_has_weights(tmp_path):
     assert default_method(True, 4)[0] == "dada_rgb"
     assert default_method(True, 4, "paper")[0] == "dada"
     assert default_method(False, 8, weights="robust")[0] == "dsrnet"
+    (tmp_path / "dsrnet_lite_x16_robust.safetensors").touch()
+    assert default_method(False, 16)[0] == "dsrnet"
     assert default_method(True, 8, weights="own.safetensors")[0] == "dada"
 
 

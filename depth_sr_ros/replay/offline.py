@@ -13,7 +13,7 @@ from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.reading import Bag, BagError
 from depth_sr_ros.replay.scoring import Result
 from depth_sr_ros.upsampler import DepthUpsampler
-from depth_sr_ros.weights import default_method
+from depth_sr_ros.weights import camera_weights, default_method
 
 SYNC_SLOP_NS = 20_000_000
 """Depth and RGB whose stamps differ by at most this are a pair (20 ms)."""
@@ -49,6 +49,8 @@ def run_offline(
                 notes = [f"from depth alone, since RGB cannot guide: {error}"]
     weights, size = options.get("weights"), options.get("size")
     network = choice.network or default_method(warp is not None, scale, size, weights)[0]
+    if not weights:
+        options["weights"] = camera_weights(network, scale, size or "lite")  # as the node's weights_* = auto
     upsampler = DepthUpsampler(network, scale=scale, **options)
     return network, _results(bag, upsampler, warp), notes
 

@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 from ..camera import Extrinsics
 from ..models import list_models, model_class
 from ..upsampler import PRECISIONS
-from ..weights import default_method
+from ..weights import camera_weights, default_method
 
 MODES = ("auto", "single", "guided")
 SIZES = ("paper", "lite")
@@ -30,8 +30,8 @@ class Settings:
     size: str = "lite"
     device: str = "auto"
     precision: str = "auto"
-    weights_single: str = ""
-    weights_guided: str = ""
+    weights_single: str = AUTO
+    weights_guided: str = AUTO
     tile: int = 0
     max_iterations: int = 0
     time_budget_ms: float = 0.0
@@ -80,15 +80,24 @@ class Settings:
         """The single-depth method to run and, in words, why."""
         if self.method_single != AUTO:
             return self.method_single, "as method_single asks"
-        method, why = default_method(False, self.scale, self.size, self.weights_single)
+        method, why = default_method(False, self.scale, self.size, self._given(self.weights_single))
         return method, f"method_single is auto and {why}"
 
     def guided_method(self) -> tuple[str, str]:
         """The guided method to run and, in words, why."""
         if self.method_guided != AUTO:
             return self.method_guided, "as method_guided asks"
-        method, why = default_method(True, self.scale, self.size, self.weights_guided)
+        method, why = default_method(True, self.scale, self.size, self._given(self.weights_guided))
         return method, f"method_guided is auto and {why}"
+
+    def weights_of(self, method: str, guided: bool) -> str | None:
+        """The weights for `method`, as `DepthUpsampler` takes them."""
+        weights = self.weights_guided if guided else self.weights_single
+        return camera_weights(method, self.scale, self.size) if weights == AUTO else self._given(weights)
+
+    @staticmethod
+    def _given(weights: str) -> str | None:
+        return None if weights in ("", AUTO) else weights
 
     def upsampler_options(self) -> dict[str, Any]:
         """Keyword arguments that both upsamplers share."""
@@ -122,8 +131,10 @@ _DESCRIPTIONS = {
     "size": "network size: lite (for CPUs) or paper (as published)",
     "device": "auto (CUDA when there is one), cpu, cuda or cuda:N",
     "precision": "auto (float16 on CUDA, float32 on CPU), float32, float16 or bfloat16",
-    "weights_single": "weights of method_single: empty (bundled), a bundled variant's name, or a .safetensors file",
-    "weights_guided": "weights of method_guided: empty (bundled), a bundled variant's name, or a .safetensors file",
+    "weights_single": "weights of method_single: auto (robust where they ship, else the bundled default), empty (the bundled "
+    "default), a bundled variant's name, or a .safetensors file",
+    "weights_guided": "weights of method_guided: auto (robust where they ship, else the bundled default), empty (the bundled "
+    "default), a bundled variant's name, or a .safetensors file",
     "tile": "edge in LR pixels of the tiles that bound a network's memory; 0: the whole frame at once",
     "max_iterations": "of a diffusion method's solver per frame (dada, dada_rgb); 0: the method's own, 200",
     "time_budget_ms": "milliseconds of a frame after which a diffusion method takes the solution so far; 0: no limit",

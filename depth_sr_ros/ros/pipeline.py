@@ -68,11 +68,11 @@ class Pipeline:
         self.choices: list[str] = []
         if settings.mode != "guided":
             method, why = settings.single_method()
-            self.single = DepthUpsampler(method, weights=settings.weights_single or None, **options)
+            self.single = DepthUpsampler(method, weights=settings.weights_of(method, guided=False), **options)
             self.choices.append(f"single depth: {method} x{settings.scale}, {why}")
         if settings.mode != "single":
             method, why = settings.guided_method()
-            self.guided = DepthUpsampler(method, weights=settings.weights_guided or None, **options)
+            self.guided = DepthUpsampler(method, weights=settings.weights_of(method, guided=True), **options)
             self.choices.append(f"with RGB: {method} x{settings.scale}, {why}")
         self.adopt(settings)
 

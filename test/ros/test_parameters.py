@@ -50,7 +50,8 @@ def test_auto_always_finds_a_method_that_can_run(scale):
     for method, why in (settings.single_method(), settings.guided_method()):
         assert method in list_models() and "auto" in why
         dataclasses.replace(settings, **{"method_guided" if "dada" in method else "method_single": method}).check()
-    expected = "dsrnet" if find_weights("dsrnet", scale, "lite") else "bicubic"
+    ships = any(find_weights("dsrnet", scale, "lite", variant) for variant in ("", "robust"))
+    expected = "dsrnet" if ships else "bicubic"
     assert settings.single_method()[0] == expected
 
 
@@ -65,3 +66,13 @@ def test_every_parameter_is_described_and_the_shipped_yaml_holds_the_defaults():
     shipped = yaml.safe_load((ROOT / "config" / "depth_sr.yaml").read_text())["/**"]["ros__parameters"]
     shipped["extrinsics"] = tuple(shipped["extrinsics"])
     assert shipped == {field.name: field.default for field in dataclasses.fields(Settings)}
+
+
+def test_weights_auto_means_the_robust_ones_where_they_ship():
+    settings = parameters.Settings(scale=4)
+    assert settings.weights_of("dsrnet", guided=False) == "robust"
+    assert settings.weights_of("bicubic", guided=False) is None
+    own = parameters.Settings(scale=4, weights_single="", weights_guided="own.safetensors")
+    assert own.weights_of("dsrnet", guided=False) is None
+    assert own.weights_of("dada", guided=True) == "own.safetensors"
+    assert own.guided_method()[0] == "dada"
