@@ -131,10 +131,10 @@ _DESCRIPTIONS = {
     "size": "network size: lite (for CPUs) or paper (as published)",
     "device": "auto (CUDA when there is one), cpu, cuda or cuda:N",
     "precision": "auto (float16 on CUDA, float32 on CPU), float32, float16 or bfloat16",
-    "weights_single": "weights of method_single: auto (robust where they ship, else the bundled default), empty (the bundled "
-    "default), a bundled variant's name, or a .safetensors file",
-    "weights_guided": "weights of method_guided: auto (robust where they ship, else the bundled default), empty (the bundled "
-    "default), a bundled variant's name, or a .safetensors file",
+    "weights_single": "weights of method_single: auto (robust where they ship, else the bundled default), empty (the "
+    "bundled default), a bundled variant's name, or a .safetensors file",
+    "weights_guided": "weights of method_guided: auto (robust where they ship, else the bundled default), empty (the "
+    "bundled default), a bundled variant's name, or a .safetensors file",
     "tile": "edge in LR pixels of the tiles that bound a network's memory; 0: the whole frame at once",
     "max_iterations": "of a diffusion method's solver per frame (dada, dada_rgb); 0: the method's own, 200",
     "time_budget_ms": "milliseconds of a frame after which a diffusion method takes the solution so far; 0: no limit",
