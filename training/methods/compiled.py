@@ -21,7 +21,7 @@ class CompileNetwork(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for module in pl_module.compiled_parts():
-            module.compile(backend=self.backend)
+            module.compile(backend=self.backend, dynamic=False)  # parts of one class differ in size
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._calls = [module._compiled_call_impl for module in pl_module.compiled_parts()]

@@ -10,7 +10,7 @@ from depth_sr_ros.resize import bicubic
 from depth_sr_ros.upsampler import DepthUpsampler
 from training.cli import CONFIGS, load_config
 from training.export import main as export
-from training.methods import CSAN
+from training.methods import CSAN, CompileNetwork
 from training.methods.csan import on_grid
 from training.methods.optimisation import Optimisation
 
@@ -139,3 +139,14 @@ def test_every_shipped_config_is_complete(scale, size):
     assert room["scale"] == scale and room["patch"] % scale == 0 and room["patch"] >= 16 * scale
     assert room["with_guide"] is False
     assert ("max_epochs" if size == "paper" else "max_steps") in config["trainer"]
+
+
+def test_compiled_stages_train_the_same_weights(tmp_path):
+    weights = []
+    for callbacks in ([], [CompileNetwork(backend="eager")]):
+        learner = method(optimisation=Optimisation(schedule="constant"))
+        fit = trainer(tmp_path, callbacks=callbacks, max_steps=2, max_epochs=None, num_sanity_val_steps=0)
+        fit.fit(learner, data(scale=4, patch=64))
+        weights.append(learner.network.state_dict())
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, rtol=1e-3, atol=1e-4)
