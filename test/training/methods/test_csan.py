@@ -136,7 +136,7 @@ def test_every_shipped_config_is_complete(scale, size):
     room, arguments = config["data"], config["model"]["init_args"]
     assert config["model"]["class_path"] == "CSAN" and config["trainer"]["logger"]["init_args"]["name"] == name
     assert arguments["size"] == size and Optimisation(**arguments["optimisation"])
-    assert room["scale"] == scale and room["patch"] % scale == 0 and room["patch"] >= 16 * scale
+    assert room["scale"] == scale and room["patch"] % scale == 0 and room["patch"] >= 12 * scale
     assert room["with_guide"] is False
     assert ("max_epochs" if size == "paper" else "max_steps") in config["trainer"]
 
