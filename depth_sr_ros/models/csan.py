@@ -18,7 +18,7 @@ from .cross_scale import HighOrderCrossScaleAttention
 LITE_WIDTHS = {2: [24, 8], 4: [48, 16, 8], 8: [64, 32, 16, 8], 16: [64, 48, 32, 16, 8]}
 LITE_BLOCKS = {2: [4], 4: [4, 2], 8: [4, 3, 2], 16: [4, 3, 2, 1]}
 PAPER_WIDTH = 64
-EDGE_GAIN = 3.0
+EDGE_GAIN = 3.0  # most of a depth map is flat, so a filter's answer is small
 PAPER_BLOCKS = 10  # per stage: about the 20.5 MB that the paper states, at x8
 
 
@@ -106,7 +106,7 @@ class CSAN(ResidualNetwork):
     - The two scales of a stage are its input's and its output's; gated, the coarse ones are added to the fine ones by
       a 1x1 convolution and bilinear interpolation.
     - Bilayer block: see `BilayerResidualBlock`; no batch or weight norm, PReLU outside and ReLU under the wide layer.
-    - `paper`: width 64, ten blocks per stage, widening by 6: 5.1 M parameters (20.4 MB) at x8.
+    - `paper`: width 64, ten blocks per stage, widening by 6: 5.1 M parameters (20.5 MB, the paper's size) at x8.
     - Outputs are added to the bicubic upsampling, and a stage's detail to the enlarged detail of the one before; depth
       is normalised to its own range per sample.
     - The first layer's filters start with mean 0 and at `EDGE_GAIN` times their size: they see edges, not the level of
@@ -117,7 +117,7 @@ class CSAN(ResidualNetwork):
         size: "paper" or "lite" (wide at LR, 8 channels at full resolution).
         widths: channels on the grids from LR to HR, one more than there are stages; None takes the size's.
         blocks: residual blocks of each stage; None takes the size's.
-        expansion: of the bilayer blocks' wide layer; None takes the size's (6, lite 4).
+        expansion: of the bilayer blocks' wide layer; None takes the size's (6, lite 3).
         window: edge of the attention's windows in pixels of the stage's coarse grid.
         attention: False leaves the attention blocks out.
         bilayer: False puts basic residual blocks in place of the bilayer ones.
