@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from depth_sr_ros.models import DepthSRModel, create_model, list_models, model_class
+from depth_sr_ros.resize import bicubic
 from depth_sr_ros.weights import ModelCard, WeightsError, load_weights, save_weights
 
 SCALES = (2, 4, 8, 16)
@@ -17,19 +18,21 @@ class BaseModelTester:
 
     Attributes:
         name: in the registry.
+        size: of the networks that all tests but `test_sizes` make.
         scales: those to test.
         options: of the network; what makes it small enough for fast tests.
         smallest: LR size (h, w) for the tests that need no special size.
     """
 
     name: str = ""
+    size: str = "lite"
     scales: tuple[int, ...] = SCALES
     options: dict = {}  # noqa: RUF012
     smallest: tuple[int, int] = (8, 8)
 
-    def make(self, scale: int, size: str = "lite") -> DepthSRModel:
+    def make(self, scale: int) -> DepthSRModel:
         torch.manual_seed(0)
-        return create_model(self.name, scale, size, **self.options)
+        return create_model(self.name, scale, self.size, **self.options)
 
     def inputs(self, scale: int, size: tuple[int, int] | None = None, batch: int = 1, seed: int = 0):
         """(depth_lr, guide or None): depth in metres, with an edge and noise."""
@@ -86,7 +89,7 @@ class BaseModelTester:
         with pytest.raises(ValueError, match="depth_lr of shape"):
             self.make(scale)(depth[0], guide)
         with pytest.raises(ValueError, match="got 3"):
-            create_model(self.name, 3 if 3 not in model_class(self.name).scales else 33, "lite")
+            create_model(self.name, 3 if 3 not in model_class(self.name).scales else 33, self.size)
 
     def test_unit_does_not_matter(self):
         scale = self.scales[0]
@@ -116,9 +119,12 @@ class BaseModelTester:
             exact = model(*inputs)
             with torch.autocast("cpu", dtype=dtype):
                 rough = model(*inputs)
-        extent = float(exact.max() - exact.min())
+        limit = 0.01 * float(exact.max() - exact.min())
+        if any(True for _ in model.parameters()):
+            # fresh networks add little to bicubic: what they add must be right, not only its sum with bicubic
+            limit = 0.1 * float((exact - bicubic(inputs[0], scale=scale)).abs().max())
         assert torch.isfinite(rough).all()
-        assert float((rough.float() - exact).abs().max()) < 0.01 * extent
+        assert float((rough.float() - exact).abs().max()) < limit
 
     def test_autocast_trains(self):
         scale = self.scales[0]
@@ -128,7 +134,8 @@ class BaseModelTester:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = model(*self.inputs(scale)).float().abs().mean()
         loss.backward()
-        assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        assert all(torch.isfinite(g).all() for g in gradients) and any(g.abs().sum() > 0 for g in gradients)
 
     def test_same_weights_same_output(self):
         scale = self.scales[0]
@@ -146,7 +153,7 @@ class BaseModelTester:
         card = ModelCard(
             method=self.name,
             scale=scale,
-            size="lite",
+            size=self.size,
             options=self.options,
             data="none",
             lr_kernel="none",
@@ -155,7 +162,7 @@ class BaseModelTester:
         )
         path = save_weights(model, tmp_path / "weights.safetensors", card)
         torch.manual_seed(1)
-        other = create_model(self.name, scale, "lite", **self.options).eval()
+        other = create_model(self.name, scale, self.size, **self.options).eval()
         inputs = self.inputs(scale)
         with torch.inference_mode():
             expected = model(*inputs)
@@ -172,4 +179,4 @@ class BaseModelTester:
         inputs = self.inputs(scale)
         with torch.no_grad():
             program = torch.export.export(model, inputs)
-            torch.testing.assert_close(program.module()(*inputs), model(*inputs), rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(program.module()(*inputs), model(*inputs), rtol=1e-5, atol=1e-5)

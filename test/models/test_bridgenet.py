@@ -38,14 +38,18 @@ class TestBridgeNet(BaseModelTester):
     def test_gradient_reaches_every_parameter(self):
         """From the output alone to all that `forward` computes, and from both tasks to all there is."""
         model = self.make(16).train()
-        depth, guide = self.inputs(16, batch=2)
-        direction = torch.linspace(-1, 1, depth.numel() * 256).reshape(2, 1, 128, 128)
+        depth, guide = self.inputs(16, (4, 4))
+        direction = torch.linspace(-1, 1, 64 * 64).reshape(1, 1, 64, 64)
         (model(depth, guide) * direction).sum().backward()
         reached = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
         assert reached == {n for n, _ in model.named_parameters() if not n.startswith("estimation.")}
         super_resolved, estimate = model.estimate_both(depth, guide)
         ((super_resolved + estimate) * direction).sum().backward()
         assert all(p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+class TestPaperSize(TestBridgeNet):
+    size = "paper"
 
 
 # what is computed
