@@ -121,8 +121,9 @@ class CSAN(ResidualNetwork):
         window: edge of the attention's windows in pixels of the stage's coarse grid.
         attention: False leaves the attention blocks out.
         bilayer: False puts basic residual blocks in place of the bilayer ones.
-        multi_stage: False upsamples at once, with all blocks at LR.
-        deep_supervision: False leaves all heads but the last one out, and so their outputs.
+        multi_stage: False upsamples at once, with all blocks at LR; nothing changes at x2, which has one stage.
+        deep_supervision: False leaves all heads but the last one out, and so their outputs; nothing changes where
+            there is one stage.
 
     Raises:
         ValueError: widths or blocks that do not fit the number of stages, or numbers below 1.
@@ -146,8 +147,8 @@ class CSAN(ResidualNetwork):
         super().__init__(scale, size)
         ratios = [2] * (scale.bit_length() - 1) if multi_stage else [scale]
         default_widths, default_blocks, default_expansion = default_sizes(scale, size, multi_stage)
-        widths = list(widths or default_widths)
-        blocks = list(blocks or default_blocks)
+        widths = list(default_widths if widths is None else widths)
+        blocks = list(default_blocks if blocks is None else blocks)
         expansion = default_expansion if expansion is None else expansion
         if len(blocks) != len(ratios) or len(widths) != len(ratios) + 1:
             raise ValueError(

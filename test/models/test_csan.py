@@ -19,6 +19,10 @@ class TestCSAN(BaseModelTester):
     name = "csan"
 
 
+class TestPaperSize(TestCSAN):
+    size = "paper"
+
+
 class TestCSANWithoutStages(BaseModelTester):
     name = "csan"
     options = {"multi_stage": False}  # noqa: RUF012
@@ -147,6 +151,7 @@ def test_without_deep_supervision_the_only_output_is_the_last():
     ("options", "message"),
     [
         ({"widths": [8, 8]}, "takes 3 widths and 2 numbers"),
+        ({"widths": []}, "takes 3 widths and 2 numbers"),
         ({"blocks": [1, 1, 1]}, "takes 3 widths and 2 numbers"),
         ({"widths": [8, 8, 8], "multi_stage": False}, "takes 2 widths and 1 numbers"),
         ({"blocks": [1, 0]}, "at least 1"),
