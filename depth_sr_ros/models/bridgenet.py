@@ -56,7 +56,9 @@ class BridgeNet(ResidualNetwork):
     depth encoder's four sizes instead of a classifier's, so that every depth feature has a partner; channel attention
     is mean + max, spatial attention a 7x7 convolution, both residual; the softmax of eq. 10 runs over channels; the
     estimation reads CGBdg's features but sends no gradient into the depth decoder; the estimate is in [0, 1] of the LR
-    map's range. `paper` takes its widths (64, 128, 256, 256) and block counts from the published running time.
+    map's range. `paper` takes its widths (64, 128, 256, 256) and block counts from the published running time; a
+    convolution after a max-pool changes the width; its channel attention is over the whole image, as in the paper, so
+    tiles of a frame do not add up to the whole frame's result.
 
     `lite` departs further, for two CPU cores: 2x2 pixels are folded into channels, so that the four sizes are 1/2 to
     1/16 of the image; strided and transposed convolutions halve and double; depth at its own low resolution enters at

@@ -104,9 +104,8 @@ class TopFeatures(nn.Module):
         self.guided = not layout.light
         if self.guided:
             self.multi_scale = Pointwise(sum(layout.depth[1:]), top)
-            widths = (layout.depth[0], *layout.depth[1:])
             self.long_skip = nn.Sequential(
-                *(nn.Sequential(conv_prelu(a, b), nn.MaxPool2d(2)) for a, b in pairwise(widths))
+                *(nn.Sequential(conv_prelu(a, b), nn.MaxPool2d(2)) for a, b in pairwise(layout.depth))
             )
 
     def forward(self, shallow: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:

@@ -80,6 +80,7 @@ class EstimationDecoder(nn.Module):
         self.lateral = nn.ModuleList(Pointwise(w, channels) for w in widths)
         self.fuse = nn.ModuleList(CLIFF(channels) for _ in widths[1:])
         self.head = nn.Sequential(conv(channels, fold * fold, 1 if fold == 1 else 3), nn.PixelShuffle(fold))
+
     def pyramid(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
         """Every size's features with those of all smaller sizes added, `channels` each; the largest first."""
         levels = [lateral(f) for lateral, f in zip(self.lateral, features)]
