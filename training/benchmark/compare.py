@@ -88,7 +88,7 @@ def compare_command(arguments: argparse.Namespace) -> int:
     }
     results, problems = {}, []
     held = [replace(entry, options=replace(entry.options, consistent=how)) for entry in entries for how in ADJUSTMENTS]
-    held = [entry for entry in [*entries, *held] if not _diffuses(entry) and not _guided(entry)]
+    held = [entry for entry in dict.fromkeys([*entries, *held]) if not _diffuses(entry) and not _guided(entry)]
     with progress_bar() as progress:
         task = progress.add_task("compare", total=None)
         for dataset, scenes in data.items():
@@ -127,7 +127,13 @@ def compare_command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         records = [result.as_json() for found in results.values() for result in found]
-        document = {"command": command, "machine": machine(), "results": records, "problems": problems}
+        document = {
+            "command": command,
+            "machine": machine(),
+            "results": records,
+            "consistency": [result.as_json() for result in comparison.consistency],
+            "problems": problems,
+        }
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
     return 0
 

@@ -35,7 +35,11 @@ def test_one_command_writes_all_tables(data, tmp_path, capsys):
     page.write_text("".join(BLOCK.format(name) for name in ("books-laundry", "validation", "cost", "consistency")))
     command = ["compare", "--root", str(data), "--methods", "bicubic,dada_rgb", "--scales", "4", "--json", str(file)]
     assert main([*command, "--write", str(readme), str(page)]) == 0
-    results = json.loads(file.read_text())["results"]
+    numbers = json.loads(file.read_text())
+    results = numbers["results"]
+    assert {r["method"] for r in numbers["consistency"]} == {
+        *("bicubic", "bicubic (consistent)", "bicubic (consistent, multiplicative)")
+    }
     by_name = {(r["dataset"], r["scene"], r["kernel"], r["method"]): r["scores"]["mad"] for r in results}
     held_to_bicubic = "dada_rgb (bicubic constraint)"
     assert {m for *_, m in by_name} == {"bicubic", "dada_rgb", held_to_bicubic}
