@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .resize import bicubic, repeat
+
 MIN_REGISTERED_VIEW = 0.9
 """Share of the depth view that a registered RGB image must cover; less means that the two do not belong together."""
 
@@ -202,7 +204,7 @@ def warp_guide(
 
     Args:
         rgb: (H_rgb, W_rgb, 3) uint8.
-        depth_hr: (H, W) float32 metres, an upsampled depth in the depth view (`sharpen_steps`); NaN invalid.
+        depth_hr: (H, W) float32 metres, an upsampled depth in the depth view (`stepped_surface`); NaN invalid.
         intrinsics_hr: camera of `depth_hr`.
         intrinsics_rgb: camera of `rgb`.
         extrinsics: depth camera to RGB camera.
@@ -240,23 +242,25 @@ def warp_guide(
     return guide, visible
 
 
-def sharpen_steps(depth_hr: np.ndarray, scale: int) -> np.ndarray:
-    """Turn the ramps that upsampling made of depth steps back into steps: a surface to project RGB by.
+def stepped_surface(depth_lr: np.ndarray, scale: int) -> np.ndarray:
+    """Upsample depth with steps where surfaces meet: a surface to project RGB by.
 
-    On a ramp lie depths that neither surface has, and they would fetch colours from between the two. Each pixel of one
-    takes the nearer or farther surface, whichever its own depth is closer to.
+    Bicubic upsampling makes ramps and overshoots of a step, depths that neither surface has, which would fetch colours
+    from between the two or beside them. Where depth varies by more than `STEP` around a cell, each of its pixels takes
+    the nearest or farthest of the 3 x 3 LR depths there, whichever bicubic's is closer to.
 
     Args:
-        depth_hr: (H, W) float32 metres, finite, upsampled by `scale`.
-        scale: upsampling factor; a ramp is at most two LR pixels wide.
+        depth_lr: (h, w) float32 metres, finite.
+        scale: upsampling factor.
 
     Returns:
-        (H, W) float32; pixels around which depth varies by less than `STEP` are unchanged.
+        (h * scale, w * scale) float32, everywhere within the 3 x 3 LR depths around the cell.
     """
-    window = np.ones((2 * scale + 1, 2 * scale + 1), np.uint8)
-    low, high = cv2.erode(depth_hr, window), cv2.dilate(depth_hr, window)
-    snapped = np.where(depth_hr - low < high - depth_hr, low, high)
-    return np.where(high - low > STEP * low, snapped, depth_hr)
+    window = np.ones((3, 3), np.uint8)
+    low, high = (repeat(extreme(depth_lr, window), scale) for extreme in (cv2.erode, cv2.dilate))
+    smooth = np.clip(bicubic(depth_lr, scale=scale).astype(np.float32), low, high)
+    snapped = np.where(smooth - low < high - smooth, low, high)
+    return np.where(high - low > STEP * low, snapped, smooth)
 
 
 def fill_unseen(guide: np.ndarray, seen: np.ndarray) -> np.ndarray:

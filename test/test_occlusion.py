@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from depth_sr_ros import DepthUpsampler, upsampler
-from depth_sr_ros.camera import Extrinsics, Intrinsics, fill_unseen, sharpen_steps, warp_guide
+from depth_sr_ros.camera import Extrinsics, Intrinsics, fill_unseen, stepped_surface, warp_guide
 from depth_sr_ros.models import ResidualNetwork, create_model
 from depth_sr_ros.resize import bicubic, block_mean
 from depth_sr_ros.weights import ModelCard, save_weights
@@ -58,7 +58,7 @@ class Scene:
         crossing = self.baseline + (ours.x * FAR - self.baseline) * NEAR / FAR
         self.hidden = ~self.box & in_box(crossing, ours.y * NEAR)
         extrinsics = Extrinsics(np.eye(3), np.array([-self.baseline, 0.0, 0.0]))
-        surface = sharpen_steps(self.bicubic, self.scale)
+        surface = stepped_surface(self.depth, self.scale)
         self.guide, self.seen = warp_guide(theirs.rgb, surface, CAMERA, CAMERA, extrinsics)
 
     def error(self, result: np.ndarray, where: np.ndarray) -> float:
@@ -137,15 +137,20 @@ def test_a_surface_with_steps_fetches_better_colours_than_ramps():
     assert scene.error(steps, everywhere) < 0.5 * scene.error(ramps, everywhere)
 
 
-def test_sharpening_leaves_planes_alone_and_makes_no_new_depth():
-    x = np.arange(64, dtype=np.float32)
-    plane = np.tile(2 + 0.01 * x, (48, 1))
-    np.testing.assert_array_equal(sharpen_steps(plane, 4), plane)
-    step = np.where(x < 30, 1.0, 2.0).astype(np.float32)
-    ramp = np.tile(np.convolve(np.pad(step, (4, 3), mode="edge"), np.ones(8) / 8, "valid").astype(np.float32), (48, 1))
-    sharp = sharpen_steps(ramp, 4)
-    np.testing.assert_allclose(np.delete(sharp, 29, 1), np.tile(np.delete(step, 29), (48, 1)), atol=1e-6)
-    assert set(np.unique(sharp).tolist()) == {1.0, 2.0}
+@pytest.mark.parametrize("scale", [4, 8])
+def test_the_surface_to_project_by_has_planes_and_steps_and_no_other_depth(scale):
+    plane = np.tile(2 + 0.02 * np.arange(16, dtype=np.float32), (12, 1))
+    smooth = bicubic(plane, scale=scale)
+    np.testing.assert_allclose(stepped_surface(plane, scale), np.clip(smooth, plane[0, 0], plane[0, -1]), atol=1e-6)
+    step = np.where(np.arange(16) < 7, 1.0, 2.5).astype(np.float32)
+    fine = np.repeat(step, scale)
+    np.testing.assert_array_equal(stepped_surface(np.tile(step, (12, 1)), scale), np.tile(fine, (12 * scale, 1)))
+    # the step lies within a pixel, which then shows a depth that nothing has
+    within = np.where(np.arange(16 * scale) < 7.25 * scale, 1.0, 2.5).astype(np.float32)
+    depth_lr = block_mean(np.tile(within, (12 * scale, 1)), scale)
+    surface = stepped_surface(depth_lr, scale)
+    assert set(np.unique(surface).tolist()) == {1.0, 2.5}
+    assert ((surface != within).sum(axis=1) <= 1).all()
 
 
 class Colours(ResidualNetwork):
