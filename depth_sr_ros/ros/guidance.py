@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, sharpen_steps, warp_guide
+from ..camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, stepped_surface, warp_guide
 from ..depth import fill_holes
-from ..resize import bicubic
 from .messages import colour_array, distortion, distortion_hint, intrinsics
 
 MIN_WARPED_VIEW = 0.2
@@ -27,11 +26,13 @@ class Guide(NamedTuple):
     Attributes:
         pixels: (H, W, 3) uint8; what stands at unseen pixels has no meaning.
         seen: (H, W) bool, False where RGB cannot tell: hidden from it, or outside its image; None: all seen.
+        projected: whether extrinsics brought it here; False for a registered pair.
         view: what the geometry followed from; while it stays the same, so does the view.
     """
 
     pixels: np.ndarray
     seen: np.ndarray | None
+    projected: bool
     view: tuple
 
 
@@ -106,11 +107,11 @@ class GuideMaker:
             "extrinsics_from_tf, or set assume_registered if they are registered after all"
         )
 
-    def distortion_notice(self, depth_info: CameraInfo, rgb_info: CameraInfo) -> str | None:
-        """A warning that lens distortion displaces the guide, once per pair of lenses; None where it does not."""
+    def distortion_notice(self, guide: Guide, depth_info: CameraInfo, rgb_info: CameraInfo) -> str | None:
+        """A warning that lens distortion displaces `guide`, once per pair of lenses; None where it does not."""
         lenses = distortion(depth_info), distortion(rgb_info)
         # depth registered to raw RGB has the same distortion, and both images then agree pixel by pixel
-        harmless = not any(lenses) or (self.extrinsics is None and lenses[0] == lenses[1])
+        harmless = not any(lenses) or (not guide.projected and lenses[0] == lenses[1])
         if harmless or lenses == self._distortion_told:
             return None
         self._distortion_told = lenses
@@ -126,7 +127,8 @@ class GuideMaker:
                 f"(upsampled) and shows {100 * share:.0f} % of its view, the same view was expected (equal aspect, "
                 "camera_infos that differ by scale): use the registered RGB and its own camera_info, or set extrinsics"
             )
-        return Guide(self._warp(pixels), None if share == 1.0 else self._warp.seen, (camera_hr, camera_rgb))
+        seen = None if share == 1.0 else self._warp.seen
+        return Guide(self._warp(pixels), seen, False, (camera_hr, camera_rgb))
 
     def _projected(
         self,
@@ -138,7 +140,7 @@ class GuideMaker:
     ) -> Guide:
         if not np.isfinite(depth).any():
             raise GuideError("unregistered RGB is projected by depth, and this depth image has no valid pixel")
-        surface = sharpen_steps(bicubic(fill_holes(depth), scale=self.scale).astype(np.float32), self.scale)
+        surface = stepped_surface(fill_holes(depth), self.scale)
         guide, seen = warp_guide(pixels, surface, camera_hr, camera_rgb, extrinsics)
         share = float(seen.mean())
         if share < MIN_WARPED_VIEW:
@@ -147,4 +149,4 @@ class GuideMaker:
                 f"{100 * MIN_WARPED_VIEW:.0f} % were expected: check direction (depth to RGB), metres, quaternion order"
             )
         motion = (*extrinsics.rotation.ravel(), *extrinsics.translation)
-        return Guide(guide, seen, (camera_hr, camera_rgb, motion))
+        return Guide(guide, seen, True, (camera_hr, camera_rgb, motion))

@@ -157,7 +157,7 @@ class Pipeline:
             result.rgb_usable = False if result.invalid_share < 1.0 else None
             result.trouble.append(("guide", str(error)))
             return False
-        notice = self._make_guide.distortion_notice(frame.info, frame.rgb_info)
+        notice = self._make_guide.distortion_notice(guide, frame.info, frame.rgb_info)
         if notice is not None:
             result.trouble.append(("distortion", notice))
         try:

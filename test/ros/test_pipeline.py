@@ -10,6 +10,7 @@ import pytest
 from rclpy.parameter import Parameter
 from ros_harness import camera_info, header, rgb_message, scene
 
+from depth_sr_ros.camera import Extrinsics
 from depth_sr_ros.ros.messages import image_message
 from depth_sr_ros.ros.node import SrNode
 from depth_sr_ros.ros.outputs import Outputs
@@ -61,6 +62,16 @@ def test_lens_distortion_is_told_once(extrinsics, depth_lens, rgb_lens, warned):
         notices += [text for kind, text in result.trouble if kind == "distortion"]
     assert len(notices) == warned
     assert all("rectified topics" in text and "'camera'" in text for text in notices)
+
+
+def test_lens_distortion_is_told_where_tf_gives_the_extrinsics():
+    """Equal lenses are harmless only where the pair is registered."""
+    still = Extrinsics.from_xyz_quaternion(IDENTITY)
+    pipeline = Pipeline(Settings(**METHODS, extrinsics_from_tf=True), lambda rgb_frame, depth_frame: still)
+    frame = make_frame(depth_lens=LENS, rgb_lens=LENS)
+    assert not [kind for kind, _ in pipeline.run(frame).trouble if kind == "distortion"]
+    frame.rgb.header.frame_id = "rgb"
+    assert [kind for kind, _ in pipeline.run(frame).trouble] == ["distortion"]
 
 
 def test_lens_distortion_of_points_is_told_once(monkeypatch):
