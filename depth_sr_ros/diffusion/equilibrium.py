@@ -161,6 +161,7 @@ class _Equilibrium(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, depth, source, cv, ch, warm_start, settings, infos):
+        clock = settings.forward.start()  # before what takes as long as some iterations: operator, yardstick, starts
         operator, precondition = _prepare(cv, ch, settings)
         constraint, budget = settings.constraint, settings.forward
         solution = depth.clone(memory_format=torch.contiguous_format)
@@ -170,12 +171,12 @@ class _Equilibrium(torch.autograd.Function):
             solver = NewtonKrylov(operator, constraint, precondition, source)
             reference = _checked(solver.norm_of_flat(flat), flat)
             warm = _take_better_(solution, warm_start, solvable, lambda y: solver.norm_at(y, solvable))
-            info = solver.solve(solution, reference, solvable, budget)
+            info = solver.solve(solution, reference, solvable, budget, clock)
         else:
             cg = ProjectedCG(operator, constraint, precondition)
             reference = _checked(cg.norm(operator.apply_to_image(flat, torch.empty_like(flat))), flat)
             warm = _take_better_(solution, warm_start, solvable, lambda y: cg.norm_at(y, source))
-            info = cg.solve(solution, None, source, reference, solvable, budget)
+            info = cg.solve(solution, None, source, reference, solvable, budget, clock)
         infos.append(replace(info, warm=warm))
         ctx.save_for_backward(solution, source, cv, ch)
         ctx.settings = settings
@@ -196,7 +197,8 @@ class _Equilibrium(torch.autograd.Function):
         else:
             cg = ProjectedCG(operator, constraint, precondition)
             adjoint = torch.zeros_like(solution)
-            cg.solve(adjoint, gradient, torch.zeros_like(source), cg.norm(gradient), solvable, budget)
+            reference = cg.norm(gradient)
+            cg.solve(adjoint, gradient, torch.zeros_like(source), reference, solvable, budget, budget.start())
             remainder = gradient - operator.apply_to_image(adjoint, torch.empty_like(adjoint))
         return (
             None,

@@ -48,9 +48,11 @@ class NewtonKrylov:
         self._inverse_root = self._root.reciprocal()
         self._basis: Tensor | None = None
 
-    def solve(self, y: Tensor, reference: Tensor, solvable: Tensor, budget: Budget) -> EquilibriumInfo:
-        """Improve y (B, 1, H, W) in place until its residual norm is below tolerance * reference (B,)."""
-        clock = budget.start()
+    def solve(self, y: Tensor, reference: Tensor, solvable: Tensor, budget: Budget, clock: Clock) -> EquilibriumInfo:
+        """Improve y (B, 1, H, W) in place until its residual norm is below tolerance * reference (B,).
+
+        `clock` is the budget's, running.
+        """
         self._make_positive_(y, solvable)
 
         def linearise() -> DiffusionOperator:

@@ -44,7 +44,14 @@ class ProjectedCG:
         return self.norm(self.operator.apply_to_image(x, self._image))
 
     def solve(
-        self, x: Tensor, b: Tensor | None, values: Tensor, reference: Tensor, solvable: Tensor, budget: Budget
+        self,
+        x: Tensor,
+        b: Tensor | None,
+        values: Tensor,
+        reference: Tensor,
+        solvable: Tensor,
+        budget: Budget,
+        clock: Clock,
     ) -> EquilibriumInfo:
         """Improve x (B, 1, H, W) in place until its residual norm is below tolerance * reference (B,).
 
@@ -55,8 +62,8 @@ class ProjectedCG:
             reference: (B,), what residual norms are measured against.
             solvable: (B,) bool, False for samples to be left alone.
             budget: when to stop.
+            clock: the budget's, running.
         """
-        clock = budget.start()
         target = torch.where(solvable, budget.tolerance * reference, torch.inf)
         previous = torch.full_like(reference, torch.inf)
         iterations = restarts = 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from diffusion_scenes import make_problem
 
-from depth_sr_ros.diffusion import depth_coefficients, solve_equilibrium
+from depth_sr_ros.diffusion import depth_coefficients, equilibrium, solve_equilibrium
 
 ADJUSTMENTS = pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
 
@@ -94,6 +96,20 @@ def test_the_budget_that_ended_a_solve_is_named(adjustment):
         _, info = solve(problem, adjustment, **options)
         assert info.budget_ended == ended, options
         assert not (info.converged and info.budget_ended)
+
+
+@ADJUSTMENTS
+def test_preparations_count_in_the_time_budget(adjustment, monkeypatch):
+    """Preconditioner, yardstick and the comparison of two starts take as long as several iterations."""
+    prepare = equilibrium._prepare
+
+    def slowly(*arguments):
+        time.sleep(0.06)
+        return prepare(*arguments)
+
+    monkeypatch.setattr(equilibrium, "_prepare", slowly)
+    _, info = solve(make_problem(8), adjustment, time_budget_s=0.05)
+    assert info.iterations == 0 and info.budget_ended and info.seconds >= 0.06
 
 
 def test_depth_alone_lets_planes_flow_and_stops_at_steps():
