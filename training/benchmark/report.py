@@ -123,8 +123,9 @@ def _published_rows(results: list[Result], metric: str, columns: list[Column], s
     wanted = list(columns)
     if _whole_dataset(results):
         wanted += [(MEAN, scale) for scale in scales]
+    datasets = {f"{r.dataset}_noisy" if r.noise else r.dataset: None for r in results}  # noisy LR has tables of its own
     rows = []
-    for published in rows_for(results[0].dataset, metric, wanted):
+    for published in (row for dataset in datasets for row in rows_for(dataset, metric, wanted)):
         printed = {column: published.printed[column] for column in wanted if column in published.printed}
         cells = {column: float(text) for column, text in printed.items()}
         rows.append(Row(published.method, published.source, published.lr_kernel, cells, False, printed))

@@ -65,6 +65,23 @@ def test_kernels_and_noise_make_rows_of_their_own(small2005, tmp_path):
     assert len(set(mads.values())) == 10
 
 
+@pytest.mark.parametrize(("noise", "tables"), [("0", {"table 1"}), ("5", {"table 2"}), ("0,5", {"table 1", "table 2"})])
+def test_noisy_runs_stand_beside_rows_published_for_noisy_input(noise, tables, small2005, tmp_path):
+    file = tmp_path / "scores.json"
+    command = f"--dataset middlebury2005 --root {small2005} --scales 4 --metrics psnr,pe --noise {noise} --json {file}"
+    assert main(command.split()) == 0
+    published = json.loads(file.read_text())["published"]
+    assert {row["source"] for row in published} == {f"CSAN, {table}" for table in tables}
+    books = {
+        (row["source"], row["metric"]): value["value"]
+        for row in published
+        for value in row["scores"]
+        if row["method"] == "CSAN" and value["scene"] == "Books"
+    }
+    printed = {"table 1": {"psnr": 57.13, "pe": 0.047}, "table 2": {"psnr": 42.21, "pe": 0.535}}
+    assert books == {(f"CSAN, {table}", metric): printed[table][metric] for table in tables for metric in ("psnr", "pe")}
+
+
 def test_a_method_that_cannot_run_at_a_scale_is_left_out_and_named(small2005, tmp_path, capsys):
     file = tmp_path / "scores.json"
     command = f"--dataset middlebury2005 --root {small2005} --methods bicubic,guided_filter --scales 3 --json {file}"
