@@ -49,13 +49,14 @@ class DepthUpsampler:
         device: "auto" (CUDA when there is one, else CPU) or any torch device string.
         size: "paper" or "lite"; None takes "lite" where the method has it. Methods without weights ignore it.
         precision: "auto" (float16 autocast for networks on CUDA, float32 on a CPU), "float32", "float16", "bfloat16".
-            Diffusion always runs in float32.
+            Diffusion methods always run in float32, dada's network included.
         weights: None for the bundled ones, a bundled variant's name ("robust"), or a .safetensors file.
         consistent: make the block mean of the output equal the valid input: False, True (= "additive"), "additive" or
             "multiplicative".
         fill_holes: False keeps an LR pixel's hole as a hole of scale x scale pixels; True returns the method's own
             guess there (an estimate: nothing was measured).
-        tile: edge of a tile in LR pixels to bound the memory of networks; None runs the frame whole.
+        tile: edge of a tile in LR pixels to bound the memory of networks; None runs the frame whole, as bicubic and
+            diffusion methods always do.
         max_iterations: of a diffusion method's solver per frame; None: the model's own (200 by default).
         time_budget_s: seconds from the call of `upsample` after which a diffusion method returns the solution so far,
             which agrees with the input all the same; None: no limit. Its network, if it has one, always runs.

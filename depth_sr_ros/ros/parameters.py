@@ -130,14 +130,17 @@ _DESCRIPTIONS = {
     "method_guided": "method for depth with RGB; auto: dada where weights ship or are set, else dada_rgb",
     "size": "network size: lite (for CPUs) or paper (as published)",
     "device": "auto (CUDA when there is one), cpu, cuda or cuda:N",
-    "precision": "auto (float16 on CUDA, float32 on CPU), float32, float16 or bfloat16",
+    "precision": "auto (float16 on CUDA, float32 on CPU), float32, float16 or bfloat16; dada and dada_rgb "
+    "are always float32",
     "weights_single": "weights of method_single: auto (robust where they ship, else the bundled default), empty (the "
     "bundled default), a bundled variant's name, or a .safetensors file",
     "weights_guided": "weights of method_guided: auto (robust where they ship, else the bundled default), empty (the "
     "bundled default), a bundled variant's name, or a .safetensors file",
-    "tile": "edge in LR pixels of the tiles that bound a network's memory; 0: the whole frame at once",
+    "tile": "edge in LR pixels of the tiles that bound a network's memory; 0: the whole frame at once, as bicubic, "
+    "dada and dada_rgb always run",
     "max_iterations": "of a diffusion method's solver per frame (dada, dada_rgb); 0: the method's own, 200",
-    "time_budget_ms": "milliseconds of a frame after which a diffusion method takes the solution so far; 0: no limit",
+    "time_budget_ms": "milliseconds after which a diffusion method (dada, dada_rgb) takes the solution so far, "
+    "from when RGB is in the depth view; 0: no limit",
     "consistent": "make the block mean of the output equal the valid input",
     "fill_holes": "publish an estimate where the sensor saw nothing; false keeps holes as holes",
     "max_depth": "metres beyond which readings count as invalid; 0: no limit",
