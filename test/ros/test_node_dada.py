@@ -60,6 +60,13 @@ def test_dada_runs_live_as_it_does_offline(dada, weights):
 
 def test_budgets_change_live_and_show(dada):
     _, peer = dada
+    try:
+        check_budgets(peer)
+    finally:
+        peer.set_parameters(max_iterations=0, time_budget_ms=0.0)
+
+
+def check_budgets(peer) -> None:
     for values, iterations in (({"max_iterations": 2}, 2), ({"max_iterations": 0, "time_budget_ms": 0.001}, 0)):
         (result,) = [*peer.set_parameters(**values)][:1]
         assert result.successful, result.reason
@@ -72,7 +79,6 @@ def test_budgets_change_live_and_show(dada):
     for bad in ({"max_iterations": -1}, {"time_budget_ms": -5.0}):
         (refused,) = peer.set_parameters(**bad)
         assert not refused.successful
-    peer.set_parameters(max_iterations=0, time_budget_ms=0.0)
 
 
 def damaged(weights: Path, folder: Path) -> dict[str, tuple[Path, str]]:
