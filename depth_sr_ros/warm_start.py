@@ -41,10 +41,6 @@ class WarmStart:
     def __init__(self):
         self._memory: _Memory | None = None
 
-    def forget(self) -> None:
-        """Let the next frame start cold."""
-        self._memory = None
-
     def offer(self, stamp: float, camera: Hashable, depth_lr: torch.Tensor, cold: torch.Tensor) -> torch.Tensor | None:
         """A start for this frame, or None when the last one says nothing about it.
 

@@ -244,5 +244,7 @@ def load_model(
             model = create_model(method, scale, size, **card.options)
         except TypeError as error:
             raise WeightsError(f"the card of {path.name} has options that {method} does not know: {error}") from None
+        except ValueError as error:
+            raise WeightsError(f"the card of {path.name} has options that {method} refuses: {error}") from None
     load_weights(model, path)
     return model.eval(), card

@@ -170,9 +170,6 @@ def test_the_offer_is_the_new_depth_with_the_old_detail():
     assert (offer[..., :4, :8] == 7.0).all(), "holes and cells that changed start cold"
     torch.testing.assert_close(offer[..., 12:, 8:], 1.96 + (solution - 2.0)[..., 12:, 8:])
     assert memory.offer(1.2, None, new, start) is None, "an offer is made once"
-    memory.keep(1.3, None, old, solution)
-    memory.forget()
-    assert memory.offer(1.4, None, new, start) is None
 
 
 def test_info_is_of_the_last_frame():

@@ -143,6 +143,9 @@ def test_the_card_is_held_to_what_is_asked(tmp_path):
         path.with_suffix(".json").write_text(card(**changes).model_dump_json())
         with pytest.raises(WeightsError, match=words):
             load_model("tiny", 2, weights=path)
+    path.with_suffix(".json").write_text(card(method="dada", options={"prior": "best"}).model_dump_json())
+    with pytest.raises(WeightsError, match=r"the card of a\.safetensors has options that dada refuses: prior must be"):
+        load_model("dada", 2, weights=path)
 
 
 def test_a_checkpoint_in_place_of_weights_is_told_the_way(tmp_path):
