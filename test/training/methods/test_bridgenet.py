@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +16,7 @@ from depth_sr_ros.resize import bicubic
 from training.methods import BridgeNet
 from training.methods.optimisation import Optimisation
 
+REPOSITORY = Path(__file__).parents[3]
 FAST = Optimisation(learning_rate=1e-3, schedule="constant", gradient_clip=1.0)
 
 
@@ -108,6 +113,19 @@ def test_resume_is_as_if_never_stopped(tmp_path, stop):
     assert same_weights(second, once)
     saved = torch.load(tmp_path / "stopped.ckpt", weights_only=True)
     assert saved["global_step"] == stop and len(saved["optimizer_states"]) == 2
+
+
+def test_two_processes_train_as_one(tmp_path):
+    """Over gloo: each task's gradient is averaged, though its backward pass leaves out the other's parameters."""
+    script = Path(__file__).parent / "two_processes_bridgenet.py"
+    environment = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1)]
+    assert ranks[0] == ranks[1], "the processes ended with different weights"
+    assert ranks[0]["steps"] == 2
+    assert set(ranks[0]["moved"]) == {"encoder", "top", "decoder", "head", "colour", "estimation"}
 
 
 def test_overfitting_one_scene_takes_the_error_far_below_bicubic_s(tmp_path):

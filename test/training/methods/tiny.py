@@ -49,10 +49,9 @@ def data(scale: int = 2, patch: int = 16, batches: int = 4, **options) -> DepthS
 
 def trainer(tmp_path, **options) -> L.Trainer:
     """On the CPU, silent, with its files under `tmp_path`."""
-    defaults = {"max_epochs": 1, "logger": False, "enable_checkpointing": False}
+    defaults = {"devices": 1, "max_epochs": 1, "logger": False, "enable_checkpointing": False}
     return L.Trainer(
         accelerator="cpu",
-        devices=1,
         default_root_dir=tmp_path,
         enable_progress_bar=False,
         enable_model_summary=False,
