@@ -69,6 +69,8 @@ class DADA(DepthSRMethod):
                 f"solver_iterations, n_pre and n_grad must be at least 1, got {solver_iterations}, {n_pre}, {n_grad}"
             )
         options, prior = _with_prior(scale, size, dict(options or {}), prior_weights)
+        if features_from is not None and encoder_weights is not None:
+            raise ValueError("features_from and encoder_weights both give the encoder's weights: drop one of them")
         super().__init__("dada", scale, size, options, optimisation or paper_optimisation())
         if prior is not None:
             self.network.prior.load_state_dict(prior)

@@ -196,6 +196,7 @@ def test_features_start_from_those_of_another_scale(tmp_path, prior_file):
         ({"options": {"prior": "dsrnet"}, "prior_weights": "fresh"}, ValueError, "helps nobody"),
         ({"options": {"prior": "dsrnet"}, "prior_weights": "nowhere.safetensors"}, WeightsError, "no weights at"),
         ({"encoder_weights": "resnet50.pth"}, ValueError, "size 'paper'"),
+        ({"encoder_weights": "resnet50.pth", "features_from": "x4.safetensors"}, ValueError, "drop one of them"),
         ({"n_grad": 0}, ValueError, "n_grad must be at least 1"),
         ({"options": {"kappa": 1}}, TypeError, "kappa"),
     ],
