@@ -271,7 +271,7 @@ def test_what_only_colour_can_tell_reaches_the_output():
     """Two scenes with the same LR depth, whose edges lie at different pixels of one LR cell: colour says where."""
     model = network(scale=8).train()
     columns = torch.arange(64.0)
-    truth = torch.stack([(columns >= edge).float().expand(1, 32, 64) for edge in (29, 35)])
+    truth = torch.stack([(columns >= edge).float().expand(1, 16, 64) for edge in (29, 35)])
     depth = bicubic(truth.mean(0, keepdim=True), scale=1 / 8).expand(2, -1, -1, -1)
     guide = (0.7 * truth + 0.1).expand(-1, 3, -1, -1)
     blind = (truth[0] - truth[1]).abs().mean() / 2  # the least error that a network blind to colour can have
