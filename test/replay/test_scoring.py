@@ -171,16 +171,8 @@ def test_guided_needs_calibrated_rgb(tmp_path, bag_path):
     assert metrics["method"] in ("dsrnet", "bicubic") and metrics["mae_m"] is None
 
 
-class TwoFrames(BagWriter):
-    """Depth and RGB in optical frames of their own, as of cameras that are not registered."""
-
-    def _image(self, topic, *rest):
-        self._frame_id = "rgb" if topic == DEFAULT_TOPICS.rgb else "depth"
-        super()._image(topic, *rest)
-
-
 def test_unregistered_rgb_does_not_guide_unless_said_so(tmp_path, frame, depth_lr):
-    with TwoFrames(tmp_path / "bag") as bag:
+    with BagWriter(tmp_path / "bag", frame_id="depth", rgb_frame_id="rgb") as bag:
         bag.write_frame(10**8, depth_lr, CAMERA.scaled(1 / SCALE), frame.rgb, CAMERA)
     metrics = replay(tmp_path / "bag", tmp_path, Replay(scale=SCALE))
     assert metrics["method"] in ("dsrnet", "bicubic")
