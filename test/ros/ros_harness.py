@@ -156,7 +156,8 @@ class Peer:
             30.0,
             "the node subscribes and publishes",
         )
-        self.spin(0.3)  # discovery of the other direction
+        # the node's view of the match, which comes later and is not to be seen from here: before it, a frame is lost
+        self.spin(1.0)
 
     def next_stamp(self, step_ns: int = 33_000_000) -> int:
         self._stamp += step_ns
