@@ -15,7 +15,7 @@ from depth_sr_ros.depth import expand_mask, fill_holes
 from depth_sr_ros.models import create_model, list_models, model_class
 from depth_sr_ros.models.equilibrium import EquilibriumModel
 from depth_sr_ros.resize import bicubic
-from depth_sr_ros.weights import bundled_cards
+from depth_sr_ros.weights import WeightsError, bundled_cards
 
 TUNED_FILE = Path(__file__).with_name("tuned.json")
 
@@ -138,6 +138,9 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
         options = replace(options, constraint=None)
     parameters = sum(p.numel() for p in upsampler.model.parameters())
     card = upsampler.card
+    if card and card.variant and not (variant or options.weights):
+        # the fallback that serves users would stand in a table as a second measurement under another name
+        raise WeightsError(f"no default weights of {name} x{scale} ship, only {name}:{card.variant}: ask for that")
     note = f"{card.size} weights of {card.date}, trained on {card.lr_kernel} LR" if card else ""
     return Method(_label(spec, options), upsampler.requires_guide, parameters, upsampler.upsample, note, options)
 

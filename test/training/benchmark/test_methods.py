@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from depth_sr_ros import weights
 from depth_sr_ros.metrics import mad
+from depth_sr_ros.models import create_model
 from depth_sr_ros.resize import bicubic
 from training.benchmark import methods, tune
 from training.benchmark.datasets import Scene
@@ -112,3 +114,13 @@ def test_weights_of_a_run_go_to_the_methods_that_have_weights(tmp_path):
     assert build_method("bicubic", 4, options).parameters == 0
     with pytest.raises(ValueError, match=r"none\.safetensors"):
         build_method("dsrnet", 4, options)
+
+
+def test_another_variant_never_stands_in_for_the_default(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "WEIGHTS_DIR", tmp_path)
+    fields = {"method": "dsrnet", "scale": 2, "size": "lite", "variant": "robust", "data": "-", "lr_kernel": "-"}
+    card = weights.ModelCard(**fields, steps=0, date="2026-01-01")
+    weights.save_weights(create_model("dsrnet", 2), weights.weights_path("dsrnet", 2, "lite", "robust"), card)
+    assert build_method("dsrnet:robust", 2).label == "dsrnet (robust)"
+    with pytest.raises(weights.WeightsError, match="only dsrnet:robust"):
+        build_method("dsrnet", 2)
