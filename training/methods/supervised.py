@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import torch
 
-from depth_sr_ros.weights import load_weights
+from depth_sr_ros.weights import load_weights, read_card
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
 from .optimisation import Optimisation
+from .rescale import load_from_scale
 
 
 class Supervised(DepthSRMethod):
@@ -24,7 +25,8 @@ class Supervised(DepthSRMethod):
         optimisation: optimiser and schedule.
         normalise: what a patch is normalised by inside the network: "patch" (its own range, so that any contrast is
             seen at any size) or "frame" (the whole map's range, as a whole image is at inference).
-        weights: a .safetensors file of the same network to start from, to fine-tune on own data; None: random.
+        weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale
+            (as its card says) it is carried over by `load_from_scale`. None: random.
     """
 
     def __init__(
@@ -39,7 +41,11 @@ class Supervised(DepthSRMethod):
     ):
         super().__init__(method, scale, size, options, optimisation)
         if weights is not None:
-            load_weights(self.network, weights)
+            made_for = read_card(weights).scale
+            if made_for == scale:
+                load_weights(self.network, weights)
+            else:
+                load_from_scale(self.network, weights, made_for)
         self.normalise = normalise
         if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
             raise ValueError(f"{method} does not normalise its input: use normalise='patch'")

@@ -134,13 +134,46 @@ def test_both_normalisations_train_but_differ():
     assert losses["patch"] != losses["frame"]
 
 
-def test_starts_from_given_weights(tmp_path):
-    """Fine-tuning: the network begins as the file has it, and a file of another scale is refused."""
-    trained = create_model("dsrnet", 4, "lite", **NARROW)
+def weights_file(network, folder) -> str:
     card = ModelCard(
-        method="dsrnet", scale=4, size="lite", options=NARROW, data="-", lr_kernel="-", steps=0, date="2026-11-21"
+        method=network.name,
+        scale=network.scale,
+        size="lite",
+        options=NARROW,
+        data="-",
+        lr_kernel="-",
+        steps=0,
+        date="2026-11-21",
     )
-    path = str(save_weights(trained, tmp_path / "w.safetensors", card))
+    return str(save_weights(network, folder / "w.safetensors", card))
+
+
+def test_starts_from_given_weights(tmp_path):
+    """Fine-tuning: the network begins as the file has it."""
+    trained = create_model("dsrnet", 4, "lite", **NARROW)
+    path = weights_file(trained, tmp_path)
     assert same_weights(Supervised("dsrnet", 4, "lite", NARROW, weights=path).network, trained)
-    with pytest.raises(WeightsError, match="scale 4"):
-        Supervised("dsrnet", 8, "lite", NARROW, weights=path)
+
+
+def test_starts_from_weights_of_another_scale(tmp_path):
+    """Projections of a scale twice as large give every pixel of the smaller scale's twice; all else is as it was."""
+    trained = create_model("dsrnet", 4, "lite", **NARROW)
+    with torch.no_grad():
+        for unit in (*trained.up, *(down[0] for down in trained.down)):
+            for part in unit.children():  # taps that reach beyond the cell have no place in the larger scale's kernel
+                inside = torch.zeros_like(part[0].weight)
+                inside[..., 2:-2, 2:-2] = 1
+                part[0].weight *= inside
+    larger = Supervised("dsrnet", 8, "lite", NARROW, weights=weights_file(trained, tmp_path)).network
+    depth = torch.rand(1, 1, 6, 7)
+    with torch.no_grad():
+        for small, large in zip(trained.features(depth), larger.features(depth), strict=True):
+            torch.testing.assert_close(large, small.repeat_interleave(2, -1).repeat_interleave(2, -2))
+
+
+def test_weights_of_another_width_start_no_network(tmp_path):
+    path = weights_file(create_model("dsrnet", 4, "lite", **NARROW), tmp_path)
+    with pytest.raises(WeightsError, match="differ in more than the scale"):
+        Supervised("dsrnet", 8, "lite", NARROW | {"width": 5}, weights=path)
+    with pytest.raises(WeightsError, match="differ in more than the scale"):
+        Supervised("csan", 8, "lite", weights=path)
