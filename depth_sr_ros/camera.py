@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .depth import fill_holes
 from .resize import bicubic, repeat
 
 MIN_REGISTERED_VIEW = 0.9
 """Share of the depth view that a registered RGB image must cover; less means that the two do not belong together."""
 
+MIN_WARPED_VIEW = 0.2
+"""What `MIN_REGISTERED_VIEW` is for registered RGB: the unregistered sees less by nature."""
 
 STEP = 0.1
 """Relative change of depth within two LR pixels that is a step between surfaces; steep planes stay below."""
@@ -240,6 +243,42 @@ def warp_guide(
     )
     guide[~visible] = 0
     return guide, visible
+
+
+def project_guide(
+    rgb: np.ndarray,
+    depth_lr: np.ndarray,
+    intrinsics_hr: Intrinsics,
+    intrinsics_rgb: Intrinsics,
+    extrinsics: Extrinsics,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bring RGB of another viewpoint into the HR depth view by the LR depth alone (`warp_guide` on its surface).
+
+    Args:
+        rgb: (H_rgb, W_rgb, 3) uint8.
+        depth_lr: (h, w) float32 metres, NaN invalid.
+        intrinsics_hr: camera of the HR depth, an integer multiple of (h, w).
+        intrinsics_rgb: camera of `rgb`.
+        extrinsics: depth camera to RGB camera.
+
+    Returns:
+        guide (H, W, 3) uint8 and seen (H, W) bool, as `warp_guide`.
+
+    Raises:
+        ValueError: no valid depth, less than `MIN_WARPED_VIEW` of the depth view seen, or an image that does not have
+            the size of its intrinsics.
+    """
+    if not np.isfinite(depth_lr).any():
+        raise ValueError("unregistered RGB is projected by depth, and this depth image has no valid pixel")
+    surface = stepped_surface(fill_holes(depth_lr), intrinsics_hr.width // depth_lr.shape[1])
+    guide, seen = warp_guide(rgb, surface, intrinsics_hr, intrinsics_rgb, extrinsics)
+    share = float(seen.mean())
+    if share < MIN_WARPED_VIEW:
+        raise ValueError(
+            f"by the extrinsics RGB shows {100 * share:.0f} % of the depth view, at least "
+            f"{100 * MIN_WARPED_VIEW:.0f} % were expected: check direction (depth to RGB), metres, quaternion order"
+        )
+    return guide, seen
 
 
 def stepped_surface(depth_lr: np.ndarray, scale: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,6 +20,9 @@ from pathlib import Path
 from depth_sr_ros import import_weights
 
 # Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
+# So these names, which belong to consistency.py and models/equilibrium.py, stand here again.
+ADJUSTMENTS = ("additive", "multiplicative")
+LR_KERNELS = ("block_mean", "bicubic")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Spinning OpenMP threads make a busy machine crawl (see replay/node_process); read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = build_parser(with_bench=argv[:1] == ["bench"])
-    args = parser.parse_args(argv)
+    args = parser.parse_args([_told_from_options(word) for word in argv])
     try:
         with _ended_by_signals():
             result = args.run(args)
@@ -46,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"depth-sr {args.command}: error: {error}", file=sys.stderr)
         return code
     return result or 0
+
+
+def _told_from_options(word: str) -> str:
+    """`word`, or " -1e-3" for "-1e-3", which argparse takes for an option in Python before 3.14."""
+    return f" {word}" if re.fullmatch(r"-(\d+\.?\d*|\.\d+)e[-+]?\d+", word, re.IGNORECASE) else word
 
 
 @contextmanager
@@ -85,6 +94,11 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
 
 
+def _add_lr_kernel(parser: argparse.ArgumentParser) -> None:
+    text = "what diffusion methods (dada, dada_rgb) hold the result to (default: what the weights were trained for)"
+    parser.add_argument("--lr-kernel", choices=LR_KERNELS, help=text)
+
+
 def _add_upsample(commands) -> None:
     p = commands.add_parser("upsample", help="super-resolve one depth map")
     p.add_argument("input", metavar="IN", type=Path, help="16-bit PNG (mm), .npy, .tiff or .pfm (float32 metres)")
@@ -96,7 +110,9 @@ def _add_upsample(commands) -> None:
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default auto)")
     p.add_argument("--precision", choices=("auto", "float32", "float16", "bfloat16"), default="auto")
     p.add_argument("--weights", help="a bundled variant's name or a .safetensors file")
-    p.add_argument("--consistent", action="store_true", help="make the output's block mean equal the input")
+    text = "make the output's block mean equal the input: additive (alone: that) or multiplicative"
+    p.add_argument("--consistent", nargs="?", choices=ADJUSTMENTS, const="additive", default=False, help=text)
+    _add_lr_kernel(p)
     p.add_argument("--fill-holes", action="store_true", help="estimate depth where the input has none")
     p.add_argument("--tile", type=int, metavar="N", help="work in tiles of N input pixels (saves memory)")
     _add_json(p)
@@ -115,6 +131,9 @@ def _add_replay(commands) -> None:
     p.add_argument("--scale", type=int, default=4, help="upsampling factor (default 4)")
     text = "RGB is registered to depth although their frame_ids differ"
     p.add_argument("--assume-registered", action="store_true", help=text)
+    text = "depth to RGB camera, optical frames, metres and quaternion (default: the pair is registered)"
+    p.add_argument("--extrinsics", type=float, nargs=7, metavar=("X", "Y", "Z", "QX", "QY", "QZ", "QW"), help=text)
+    _add_lr_kernel(p)
     for role, text in (
         ("depth", "depth images"),
         ("depth-info", "their camera_info"),
@@ -169,6 +188,7 @@ def _upsample(args: argparse.Namespace) -> None:
         precision=args.precision,
         weights=args.weights,
         consistent=args.consistent,
+        lr_kernel=args.lr_kernel,
         fill_holes=args.fill_holes,
         tile=args.tile,
     )
@@ -201,8 +221,6 @@ def _replay(args: argparse.Namespace) -> None:
         raise ValueError("--external makes sense with --live only: offline there is no node")
     if args.rate <= 0:
         raise ValueError(f"--rate must be above 0, got {args.rate}")
-    if args.assume_registered and args.external:
-        raise ValueError("--assume-registered is for the node to know: set its parameter assume_registered")
     settings = Replay(
         args.method,
         args.scale,
@@ -211,6 +229,8 @@ def _replay(args: argparse.Namespace) -> None:
         args.namespace,
         args.rate,
         assume_registered=args.assume_registered,
+        extrinsics=tuple(args.extrinsics or ()),
+        lr_kernel=args.lr_kernel,
     )
     roles = ("depth", "depth_info", "rgb", "rgb_info", "truth")
     topics = {role: getattr(args, f"{role}_topic") for role in roles}

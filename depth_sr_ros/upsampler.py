@@ -13,8 +13,8 @@ import torch
 from .camera import fill_unseen
 from .consistency import ADJUSTMENTS, enforce_consistency
 from .depth import expand_mask, fill_holes, valid_mask
-from .models import ResidualNetwork
-from .models.equilibrium import EquilibriumModel
+from .models import ResidualNetwork, diffuses, list_models
+from .models.equilibrium import LR_KERNELS, EquilibriumModel
 from .tiling import super_resolve_in_tiles
 from .warm_start import WarmStart
 from .weights import load_model
@@ -60,13 +60,18 @@ class DepthUpsampler:
         max_iterations: of a diffusion method's solver per frame; None: the model's own (200 by default).
         time_budget_s: seconds from the call of `upsample` after which a diffusion method returns the solution so far,
             which agrees with the input all the same; None: no limit. Its network, if it has one, always runs.
+        lr_kernel: what the LR depth is of the HR depth, to which a diffusion method holds its result: the "block_mean"
+            (what a depth camera's pixel measures) or the MATLAB "bicubic" (what images made for benchmarks often are).
+            None: what the weights were trained for, the block mean where they do not say.
 
     Attributes:
         info: `SolveInfo` of the last frame; None for a method that does not diffuse, or a frame without valid depth.
         max_iterations, time_budget_s: as above, free to change between frames.
 
     Raises:
-        ValueError: for an unknown method, scale, size or precision, or weights that do not fit (`WeightsError`).
+        ValueError: for an unknown method, scale, size, precision or kernel, weights that do not fit (`WeightsError`),
+            an `lr_kernel` for a method that does not diffuse, or "bicubic" (given, or of the weights) together with
+            `consistent`: no output has both the block mean and the bicubic reduction of its input.
 
     Example:
         >>> depth_hr = DepthUpsampler("dada_rgb", scale=4).upsample(depth, guide)
@@ -85,11 +90,14 @@ class DepthUpsampler:
         tile: int | None = None,
         max_iterations: int | None = None,
         time_budget_s: float | None = None,
+        lr_kernel: str | None = None,
     ):
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
         if not isinstance(consistent, bool) and consistent not in ADJUSTMENTS:
             raise ValueError(f"consistent must be False, True or one of {ADJUSTMENTS}, got {consistent!r}")
+        if lr_kernel is not None and lr_kernel not in LR_KERNELS:
+            raise ValueError(f"lr_kernel must be None or one of {LR_KERNELS}, got {lr_kernel!r}")
         if tile is not None and tile < 16:
             raise ValueError(f"tile must be at least 16 LR pixels, got {tile}")
         if max_iterations is not None and max_iterations < 1:
@@ -101,6 +109,7 @@ class DepthUpsampler:
         self.model.to(self.device)
         self.method, self.scale, self.size = method, scale, self.model.size
         self.adjustment = "additive" if consistent is True else consistent
+        self._hold_to(lr_kernel)
         self.fill_holes = fill_holes
         self.tile = tile if isinstance(self.model, ResidualNetwork) else None
         self.autocast_dtype = self._pick_precision(precision)
@@ -109,6 +118,23 @@ class DepthUpsampler:
         self._video = WarmStart()
         if self.device.type == "cpu":
             self.model.to(memory_format=torch.channels_last)
+
+    def _hold_to(self, lr_kernel: str | None) -> None:
+        if not isinstance(self.model, EquilibriumModel):
+            if lr_kernel is not None:
+                raise ValueError(
+                    f"lr_kernel={lr_kernel!r} came for {self.method}, which does not diffuse and is held to no kernel: "
+                    f"leave it out, or choose one of {', '.join(filter(diffuses, list_models()))}"
+                )
+            return
+        if lr_kernel is not None:
+            self.model.lr_kernel = lr_kernel
+        if self.adjustment and self.model.lr_kernel == "bicubic":
+            source = "asked for" if lr_kernel is not None else f"what these weights of {self.method} were trained for"
+            raise ValueError(
+                f"consistent={self.adjustment!r} makes the block mean equal the input, and lr_kernel 'bicubic' "
+                f"({source}) its bicubic reduction: set consistent to False, or lr_kernel to 'block_mean'"
+            )
 
     @property
     def requires_guide(self) -> bool:
@@ -185,12 +211,10 @@ class DepthUpsampler:
         self, source: torch.Tensor, guide: torch.Tensor, began: float, stamp: float | None, camera: Hashable
     ) -> torch.Tensor:
         self.model.check_inputs(source, guide)
-        start, cv, ch = self.model.prepare(source, guide)
-        warm_start = None if stamp is None else self._video.offer(stamp, camera, source, start)
+        problem = self.model.prepare(source, guide)
+        warm_start = None if stamp is None else self._video.offer(stamp, camera, source, problem.start)
         left = None if self.time_budget_s is None else max(0.0, began + self.time_budget_s - time.monotonic())
-        solution, info = self.model.solve(
-            source, start, cv, ch, self.max_iterations, time_budget_s=left, warm_start=warm_start
-        )
+        solution, info = self.model.solve(problem, self.max_iterations, time_budget_s=left, warm_start=warm_start)
         self.info = SolveInfo(
             iterations=info.iterations,
             relative_residual=float(info.relative_residual.max()),
@@ -199,7 +223,7 @@ class DepthUpsampler:
         )
         if stamp is not None:
             self._video.keep(stamp, camera, source, solution)
-        return self.model.finish(solution, source)
+        return self.model.finish(solution, problem.target)
 
     def _check_guide(self, depth: np.ndarray, guide: np.ndarray | None, seen: np.ndarray | None) -> torch.Tensor | None:
         if not self.requires_guide:

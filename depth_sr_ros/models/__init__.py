@@ -13,6 +13,7 @@ from .csan import CSAN
 from .dada import DADA
 from .dada_rgb import DadaRGB
 from .dsrnet import DSRNet
+from .equilibrium import EquilibriumModel
 
 _REGISTRY: dict[str, type[DepthSRModel]] = {cls.name: cls for cls in (Bicubic, BridgeNet, CSAN, DADA, DadaRGB, DSRNet)}
 
@@ -34,6 +35,15 @@ def model_class(name: str) -> type[DepthSRModel]:
         raise ValueError(f"unknown method {name!r}: choose one of {', '.join(list_models())}") from None
 
 
+def diffuses(name: str) -> bool:
+    """Whether this method ends in a diffusion's equilibrium, held to the LR depth by a kernel (`EquilibriumModel`).
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    return issubclass(model_class(name), EquilibriumModel)
+
+
 def create_model(name: str, scale: int, size: str | None = None, **options) -> DepthSRModel:
     """Create a network with fresh weights, in training mode, on the CPU.
 
@@ -53,4 +63,4 @@ def create_model(name: str, scale: int, size: str | None = None, **options) -> D
     return cls(scale=scale, size=size, **options)
 
 
-__all__ = ["DepthSRModel", "ResidualNetwork", "create_model", "list_models", "model_class"]
+__all__ = ["DepthSRModel", "ResidualNetwork", "create_model", "diffuses", "list_models", "model_class"]

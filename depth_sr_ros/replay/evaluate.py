@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from depth_sr_ros.camera import Extrinsics
 from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.node_process import NodeProcess, use_large_messages
 from depth_sr_ros.replay.panel import draw_panel
@@ -30,6 +31,13 @@ class Replay:
         rate: speed of a live replay, 1 is as recorded.
         startup_s: how long the node may take to become active.
         assume_registered: take RGB for registered to depth although their frame_ids differ.
+        extrinsics: x y z (metres) qx qy qz qw, depth to RGB camera; empty: the pair is registered.
+        lr_kernel: what a diffusion method holds its result to, see `DepthUpsampler`; None: what its weights were
+            trained for.
+
+    Raises:
+        ValueError: for extrinsics that are none, an `lr_kernel` for a method that does not diffuse, or any of the
+            three for an external node, which has its own.
     """
 
     method: str = "auto"
@@ -40,6 +48,30 @@ class Replay:
     rate: float = 1.0
     startup_s: float = 120.0
     assume_registered: bool = False
+    extrinsics: tuple[float, ...] = ()
+    lr_kernel: str | None = None
+
+    def __post_init__(self):
+        if self.extrinsics:
+            Extrinsics.from_xyz_quaternion(self.extrinsics)
+        MethodChoice.parse(self.method).check_kernel(self.lr_kernel)
+        if self.external:
+            for name in ("assume_registered", "extrinsics", "lr_kernel"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"--{name.replace('_', '-')} came with --external, and the running node has its own: set its "
+                        f"parameter {name}"
+                    )
+
+    def node_parameters(self) -> dict[str, object]:
+        """The node's parameters that carry these settings."""
+        parameters = {**MethodChoice.parse(self.method).node_parameters(), "scale": self.scale}
+        parameters["assume_registered"] = self.assume_registered
+        if self.extrinsics:
+            parameters["extrinsics"] = [float(value) for value in self.extrinsics]
+        if self.lr_kernel is not None:
+            parameters["lr_kernel"] = self.lr_kernel
+        return parameters
 
 
 def replay(
@@ -105,7 +137,9 @@ def evaluate(bag: Bag, out: Path, settings: Replay, progress: Progress) -> tuple
 def _offline(bag: Bag, choice: MethodChoice, out: Path, settings: Replay, progress: Progress):
     from depth_sr_ros.replay.offline import run_offline
 
-    network, results, notes = run_offline(bag, choice, settings.scale, settings.assume_registered)
+    network, results, notes = run_offline(
+        bag, choice, settings.scale, settings.assume_registered, settings.extrinsics, settings.lr_kernel
+    )
     metrics = {
         "frames_in": bag.count("depth"),
         "frames_out": 0,
@@ -124,9 +158,7 @@ def _live(bag: Bag, choice: MethodChoice, out: Path, settings: Replay, progress:
 
     node, log = None, out / f"node_{choice.network or choice.mode}.log"
     if not settings.external:
-        parameters = {**choice.node_parameters(), "scale": settings.scale}
-        parameters["assume_registered"] = settings.assume_registered
-        node = NodeProcess(parameters, log, settings.namespace)
+        node = NodeProcess(settings.node_parameters(), log, settings.namespace)
 
     def alive() -> None:
         code = None if node is None else node.exit_code()

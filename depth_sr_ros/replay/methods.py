@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from depth_sr_ros.models import list_models, model_class
+from depth_sr_ros.models import diffuses, list_models, model_class
 
 MODES = ("auto", "single", "guided")
 
@@ -38,3 +38,16 @@ class MethodChoice:
         """The node's parameters that carry this choice."""
         named = {f"method_{self.mode}": self.network} if self.network else {}
         return {"mode": self.mode, **named}
+
+    def check_kernel(self, lr_kernel: str | None) -> None:
+        """Check that a method which uses an LR kernel can come of this choice.
+
+        Raises:
+            ValueError: `lr_kernel` is given and none can.
+        """
+        if lr_kernel is not None and (self.mode == "single" or (self.network and not diffuses(self.network))):
+            raise ValueError(
+                f"lr_kernel {lr_kernel!r} came with method {self.network or self.mode!r}, which does not diffuse and "
+                f"is held to no kernel: leave it out, or choose one of auto, guided, "
+                f"{', '.join(filter(diffuses, list_models()))}"
+            )

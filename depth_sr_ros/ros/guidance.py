@@ -8,12 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
-from ..camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, stepped_surface, warp_guide
-from ..depth import fill_holes
+from ..camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, project_guide
 from .messages import colour_array, distortion, distortion_hint, intrinsics
-
-MIN_WARPED_VIEW = 0.2
-"""What `MIN_REGISTERED_VIEW` is for registered RGB: the unregistered sees less by nature."""
 
 
 class GuideError(ValueError):
@@ -138,15 +134,9 @@ class GuideMaker:
         camera_rgb: Intrinsics,
         extrinsics: Extrinsics,
     ) -> Guide:
-        if not np.isfinite(depth).any():
-            raise GuideError("unregistered RGB is projected by depth, and this depth image has no valid pixel")
-        surface = stepped_surface(fill_holes(depth), self.scale)
-        guide, seen = warp_guide(pixels, surface, camera_hr, camera_rgb, extrinsics)
-        share = float(seen.mean())
-        if share < MIN_WARPED_VIEW:
-            raise GuideError(
-                f"by the extrinsics RGB shows {100 * share:.0f} % of the depth view, at least "
-                f"{100 * MIN_WARPED_VIEW:.0f} % were expected: check direction (depth to RGB), metres, quaternion order"
-            )
+        try:
+            guide, seen = project_guide(pixels, depth, camera_hr, camera_rgb, extrinsics)
+        except ValueError as error:
+            raise GuideError(str(error)) from None
         motion = (*extrinsics.rotation.ravel(), *extrinsics.translation)
         return Guide(guide, seen, True, (camera_hr, camera_rgb, motion))

@@ -10,7 +10,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..camera import Extrinsics
-from ..models import list_models, model_class
+from ..consistency import ADJUSTMENTS
+from ..models import diffuses, list_models, model_class
+from ..models.equilibrium import LR_KERNELS
 from ..upsampler import PRECISIONS
 from ..weights import camera_weights, default_method
 
@@ -35,7 +37,9 @@ class Settings:
     tile: int = 0
     max_iterations: int = 0
     time_budget_ms: float = 0.0
+    lr_kernel: str = AUTO
     consistent: bool = False
+    consistent_adjustment: str = "additive"
     fill_holes: bool = False
     max_depth: float = 0.0
     sync_slop: float = 0.02
@@ -54,6 +58,8 @@ class Settings:
         _one_of("mode", self.mode, MODES)
         _one_of("size", self.size, SIZES)
         _one_of("precision", self.precision, PRECISIONS)
+        _one_of("lr_kernel", self.lr_kernel, (AUTO, *LR_KERNELS))
+        _one_of("consistent_adjustment", self.consistent_adjustment, ADJUSTMENTS)
         if self.tile != 0 and self.tile < 16:
             raise ValueError(f"tile must be 0 (whole frame) or at least 16 LR pixels, got {self.tile}")
         if self.extrinsics:
@@ -67,6 +73,7 @@ class Settings:
             self._check_method("method_single", self.method_single, guided=False)
         if self.mode != "single":
             self._check_method("method_guided", self.method_guided, guided=True)
+            self._check_kernel()
 
     def _check_method(self, parameter: str, method: str, guided: bool) -> None:
         if method == AUTO:
@@ -75,6 +82,14 @@ class Settings:
         scales = model_class(method).scales
         if self.scale not in scales:
             raise ValueError(f"{parameter} {method!r} has no scale {self.scale}: choose one of {list(scales)}")
+
+    def _check_kernel(self) -> None:
+        used = self.method_guided == AUTO or diffuses(self.method_guided)
+        if used and self.consistent and self.lr_kernel == "bicubic":
+            raise ValueError(
+                "consistent (the output's block mean equals the input) came with lr_kernel 'bicubic' (its bicubic "
+                "reduction does), one of them was expected: set consistent to false, or lr_kernel to auto or block_mean"
+            )
 
     def single_method(self) -> tuple[str, str]:
         """The single-depth method to run and, in words, why."""
@@ -99,6 +114,10 @@ class Settings:
     def _given(weights: str) -> str | None:
         return None if weights in ("", AUTO) else weights
 
+    def lr_kernel_of(self, method: str) -> str | None:
+        """The LR kernel for `method`, as `DepthUpsampler` takes it."""
+        return None if self.lr_kernel == AUTO or not diffuses(method) else self.lr_kernel
+
     def upsampler_options(self) -> dict[str, Any]:
         """Keyword arguments that both upsamplers share."""
         return {
@@ -106,7 +125,7 @@ class Settings:
             "size": self.size,
             "device": self.device,
             "precision": self.precision,
-            "consistent": self.consistent,
+            "consistent": self.consistent and self.consistent_adjustment,
             "fill_holes": self.fill_holes,
             "tile": self.tile or None,
         }
@@ -141,7 +160,12 @@ _DESCRIPTIONS = {
     "max_iterations": "of a diffusion method's solver per frame (dada, dada_rgb); 0: the method's own, 200",
     "time_budget_ms": "milliseconds after which a diffusion method (dada, dada_rgb) takes the solution so far, "
     "from when RGB is in the depth view; 0: no limit",
+    "lr_kernel": "what the depth image is of the high-resolution depth, to which diffusion methods (dada, dada_rgb) "
+    "hold their result: auto (what their weights were trained for), block_mean (a depth camera's pixel) or bicubic "
+    "(MATLAB's; not together with consistent); other methods, all single-depth ones among them, do not use it",
     "consistent": "make the block mean of the output equal the valid input",
+    "consistent_adjustment": "how consistent does it: additive (shifts the output's pixels of one input pixel) or "
+    "multiplicative (scales them)",
     "fill_holes": "publish an estimate where the sensor saw nothing; false keeps holes as holes",
     "max_depth": "metres beyond which readings count as invalid; 0: no limit",
     "sync_slop": "seconds by which the stamps of paired depth and RGB may differ",

@@ -72,6 +72,7 @@ class Pipeline:
             self.choices.append(f"single depth: {method} x{settings.scale}, {why}")
         if settings.mode != "single":
             method, why = settings.guided_method()
+            options["lr_kernel"] = settings.lr_kernel_of(method)
             self.guided = DepthUpsampler(method, weights=settings.weights_of(method, guided=True), **options)
             self.choices.append(f"with RGB: {method} x{settings.scale}, {why}")
         self.adopt(settings)

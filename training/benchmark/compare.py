@@ -16,8 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from depth_sr_ros.consistency import ADJUSTMENTS
-from depth_sr_ros.models import list_models, model_class
-from depth_sr_ros.models.equilibrium import EquilibriumModel
+from depth_sr_ros.models import diffuses, list_models, model_class
 
 from .arguments import SHIPPED, add_method_options, entries_of, integers, progress_bar, shown_command
 from .blocks import check_blocks, write_blocks
@@ -139,18 +138,19 @@ def compare_command(arguments: argparse.Namespace) -> int:
 
 
 def _matching_constraints(entries: list[Entry]) -> list[Entry]:
-    """With each diffusion method also one that is held to the bicubic kernel which made the LR image."""
+    """With each diffusion method also one that is held to the bicubic kernel which made the LR image, unless its
+    block mean is to equal that."""
     matched = []
     for entry in entries:
         matched.append(entry)
-        if _diffuses(entry) and not entry.options.constraint:
+        if _diffuses(entry) and not entry.options.constraint and not entry.options.consistent:
             matched.append(replace(entry, options=replace(entry.options, constraint="bicubic")))
     return matched
 
 
 def _diffuses(entry: Entry) -> bool:
     name = entry.spec.partition(":")[0]
-    return name in list_models() and issubclass(model_class(name), EquilibriumModel)
+    return name in list_models() and diffuses(name)
 
 
 def _guided(entry: Entry) -> bool:

@@ -12,8 +12,7 @@ import numpy as np
 
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.depth import expand_mask, fill_holes
-from depth_sr_ros.models import create_model, list_models, model_class
-from depth_sr_ros.models.equilibrium import EquilibriumModel
+from depth_sr_ros.models import create_model, diffuses, list_models, model_class
 from depth_sr_ros.resize import bicubic
 from depth_sr_ros.weights import WeightsError, bundled_cards
 
@@ -124,6 +123,8 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
         raise ValueError(f"unknown method {name!r}: choose from {', '.join(available_methods())}")
     if not any(True for _ in create_model(name, scale, options.size).parameters()):
         options = replace(options, weights=None)  # shared by all methods of the run: meant for those that have weights
+    if not diffuses(name):
+        options = replace(options, constraint=None)  # likewise: meant for those that are held to a kernel
     upsampler = DepthUpsampler(
         name,
         scale,
@@ -131,11 +132,8 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
         size=options.size,
         weights=variant or options.weights,
         consistent=options.consistent,
+        lr_kernel=options.constraint,
     )
-    if isinstance(upsampler.model, EquilibriumModel):
-        upsampler.model.lr_kernel = options.constraint or upsampler.model.lr_kernel
-    else:
-        options = replace(options, constraint=None)
     parameters = sum(p.numel() for p in upsampler.model.parameters())
     card = upsampler.card
     if card and card.variant and not (variant or options.weights):
