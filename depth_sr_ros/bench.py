@@ -191,16 +191,16 @@ def _frame_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[di
 def _cold_and_warm(model: EquilibriumModel, previous: Pair, current: Pair) -> dict:
     """Seconds of a whole frame (coefficients, solve, bounds), iterations, and the LR consistency of the cold frame."""
     first, second = (block_mean(depth, model.scale) for depth, _ in (previous, current))
-    last = model.solve(first, *model.prepare(first, previous[1]))[0]
+    last = model.solve(model.prepare(first, previous[1]))[0]
 
     def frame(source: torch.Tensor, guide: torch.Tensor, after_last: bool) -> tuple[torch.Tensor, EquilibriumInfo]:
         video = WarmStart()
         if after_last:
             video.keep(0.0, None, first, last)
-        start, cv, ch = model.prepare(source, guide)
-        warm_start = video.offer(1 / 30, None, source, start)
-        solution, info = model.solve(source, start, cv, ch, warm_start=warm_start)
-        return model.finish(solution, source), info
+        problem = model.prepare(source, guide)
+        warm_start = video.offer(1 / 30, None, source, problem.start)
+        solution, info = model.solve(problem, warm_start=warm_start)
+        return model.finish(solution, problem.target), info
 
     cold_s, (output, cold) = _timed(lambda: frame(second, current[1], False), repeats=3)
     warm_s, (_, warm) = _timed(lambda: frame(second, current[1], True), repeats=3)

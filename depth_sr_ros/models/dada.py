@@ -11,12 +11,14 @@ from torch import nn
 from .blocks import shrink
 from .dada_rgb import IMAGENET_STD
 from .dsrnet import DSRNet
-from .equilibrium import EquilibriumModel, fill_invalid, upsampled
+from .equilibrium import EquilibriumModel, Problem, fill_invalid, upsampled
+from .trust import Trust
 from .unet import LiteUNet, ResNet50UNet
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 KAPPA = 0.03
 PRIORS = ("none", "dsrnet")
+TRUST = ("exact", "learned")
 FEATURES = {"paper": 64, "lite": 16}
 LEAST_SPREAD = 0.01  # of the mean depth: below it, relief is the sensor's noise and not to be blown up
 
@@ -31,6 +33,10 @@ class DADA(EquilibriumModel):
     Beyond the paper, `prior="dsrnet"` lets a single-depth network upsample the depth first: its output is one more
     channel of the U-Net's input and the start of the diffusion. It is part of the model, and of its weights file.
 
+    With ``trust="learned"``, also beyond the paper, readings are not taken as they are: each is pulled towards what the
+    prior's depth would read there, the less the network trusts it (`Trust`). For noise, rounding and kernels that are
+    not `lr_kernel`; the output then agrees with the corrected readings, not with depth_lr.
+
     NaN in depth_lr and guide, and non-positive cells: see `EquilibriumModel`.
 
     Args:
@@ -39,6 +45,7 @@ class DADA(EquilibriumModel):
         prior: "none" (the paper) or "dsrnet".
         prior_options: keyword arguments of `DSRNet`, such as its `size` (default: this model's).
         train_prior: let gradients reach the prior; by default it stays as it was loaded.
+        trust: "exact" (the paper: the output agrees with every reading) or "learned", which needs a prior.
         depth_unit: divide depth by this, in the unit of depth_lr, and not by each sample's standard deviation:
             networks trained with one number for a whole data set, such as the authors', need theirs.
         solver: `tolerance`, `max_iterations`, `adjustment`, `lr_kernel` of `EquilibriumModel`.
@@ -57,6 +64,7 @@ class DADA(EquilibriumModel):
         prior: str = "none",
         prior_options: dict[str, Any] | None = None,
         train_prior: bool = False,
+        trust: str = "exact",
         depth_unit: float | None = None,
         **solver,
     ):
@@ -65,6 +73,10 @@ class DADA(EquilibriumModel):
             raise ValueError(f"prior must be one of {PRIORS}, got {prior!r}")
         if prior == "none" and (prior_options or train_prior):
             raise ValueError("prior_options and train_prior need a prior: set prior='dsrnet'")
+        if trust not in TRUST:
+            raise ValueError(f"trust must be one of {TRUST}, got {trust!r}")
+        if prior == "none" and trust == "learned":
+            raise ValueError("trust='learned' weighs readings against a prior: set prior='dsrnet'")
         if depth_unit is not None and not depth_unit > 0:
             raise ValueError(f"depth_unit must be positive, got {depth_unit}")
         self.depth_unit = depth_unit
@@ -73,13 +85,12 @@ class DADA(EquilibriumModel):
             self.prior = DSRNet(scale, **{"size": size, **(prior_options or {})}).requires_grad_(train_prior)
         network = ResNet50UNet if size == "paper" else LiteUNet
         self.features = network(4 if self.prior is None else 5, FEATURES[size])
+        self.trust = Trust(FEATURES[size]) if trust == "learned" else None
         if size == "lite":
             shrink(self.features.head)  # features then start about kappa apart, where eq. 2 is steepest
         self.log_kappa = nn.Parameter(torch.tensor(math.log(KAPPA)))
 
-    def prepare(
-        self, depth_lr: torch.Tensor, guide: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> Problem:
         filled = fill_invalid(depth_lr)
         start = depth = upsampled(filled, self.scale)
         depths = [depth]
@@ -90,7 +101,10 @@ class DADA(EquilibriumModel):
         # differences of features and the equilibrium itself need more than autocast's half precision
         with torch.autocast(depth_lr.device.type, enabled=False):
             cv, ch = self.coefficients(features.to(depth.dtype), self.log_kappa.exp(), start.detach(), guide)
-            return start.detach(), cv, ch
+        target = depth_lr
+        if self.trust is not None:
+            target = self.trust(depth_lr, self.seen_by_sensor(start), features, self.spread_of(depth))
+        return Problem(target, start.detach(), cv, ch)
 
     def network_input(self, guide: torch.Tensor, depths: list[torch.Tensor]) -> torch.Tensor:
         """What the U-Net sees, (B, 3 + len(depths), H, W): normalised RGB, and depth maps less the first one's mean.
@@ -99,11 +113,14 @@ class DADA(EquilibriumModel):
             guide: (B, 3, H, W) RGB in [0, 1].
             depths: maps (B, 1, H, W) in one unit; the first gives mean and spread.
         """
-        mean = depths[0].mean(dim=(1, 2, 3), keepdim=True)
-        spread = self.depth_unit
-        if spread is None:
-            spread = depths[0].std(dim=(1, 2, 3), keepdim=True, correction=0)
-            spread = torch.maximum(spread, LEAST_SPREAD * mean.abs())
-            spread = torch.where(spread > 0, spread, 1.0)
+        mean, spread = depths[0].mean(dim=(1, 2, 3), keepdim=True), self.spread_of(depths[0])
         rgb = (guide - guide.new_tensor(IMAGENET_MEAN)[:, None, None]) / guide.new_tensor(IMAGENET_STD)[:, None, None]
         return torch.cat([rgb.to(mean.dtype), *((depth - mean) / spread for depth in depths)], dim=1)
+
+    def spread_of(self, depth: torch.Tensor) -> torch.Tensor | float:
+        """What the network measures depth (B, 1, H, W) by, (B, 1, 1, 1) or `depth_unit`."""
+        if self.depth_unit is not None:
+            return self.depth_unit
+        spread = depth.std(dim=(1, 2, 3), keepdim=True, correction=0)
+        spread = torch.maximum(spread, LEAST_SPREAD * depth.mean(dim=(1, 2, 3), keepdim=True).abs())
+        return torch.where(spread > 0, spread, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .equilibrium import EquilibriumModel, fill_invalid, upsampled
+from .equilibrium import EquilibriumModel, Problem, fill_invalid, upsampled
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -30,10 +30,8 @@ class DadaRGB(EquilibriumModel):
             raise ValueError(f"kappa must be positive, got {kappa}")
         self.kappa = kappa
 
-    def prepare(
-        self, depth_lr: torch.Tensor, guide: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> Problem:
         std = guide.new_tensor(IMAGENET_STD)[:, None, None]
         features = (fill_invalid(guide) / std).to(depth_lr.dtype)
         depth = upsampled(fill_invalid(depth_lr), self.scale)
-        return depth, *self.coefficients(features, self.kappa, depth, guide)
+        return Problem(depth_lr, depth, *self.coefficients(features, self.kappa, depth, guide))

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from ..consistency import bound_to_neighbours
 from ..diffusion import EquilibriumInfo, SeparableKernel, depth_coefficients, edge_coefficients, solve_equilibrium
-from ..resize import bicubic, bicubic_matrix
+from ..resize import bicubic, bicubic_matrix, block_mean
 from .base import DepthSRModel
 
 ADJUSTMENTS = ("multiplicative", "additive")
 LR_KERNELS = ("block_mean", "bicubic")
+
+
+class Problem(NamedTuple):
+    """What a model leaves to the solver.
+
+    Attributes:
+        target: (B, 1, h, w), the LR depth that the output is held to, NaN: no constraint. depth_lr itself, unless the
+            model corrects its readings.
+        start: (B, 1, H, W), finite, where diffusion starts.
+        cv: (B, 1, H - 1, W), coefficients of vertical edges' flow.
+        ch: (B, 1, H, W - 1), of horizontal ones.
+    """
+
+    target: torch.Tensor
+    start: torch.Tensor
+    cv: torch.Tensor
+    ch: torch.Tensor
 
 
 class EquilibriumModel(DepthSRModel):
@@ -73,24 +91,19 @@ class EquilibriumModel(DepthSRModel):
         self.bounded = bounded
 
     def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> torch.Tensor:
-        start, cv, ch = self.prepare(depth_lr, guide)
-        return self.finish(self.solve(depth_lr, start, cv, ch)[0], depth_lr)
+        problem = self.prepare(depth_lr, guide)
+        return self.finish(self.solve(problem)[0], problem.target)
 
-    def finish(self, solution: torch.Tensor, depth_lr: torch.Tensor) -> torch.Tensor:
+    def finish(self, solution: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The model's output from the equilibrium: within its bounds, where it is `bounded`."""
         # not in training: where a bound acts, the equilibrium's gradient would be lost
         if self.bounded and not self.training and self.lr_kernel == "block_mean":
-            return bound_to_neighbours(solution, depth_lr)
+            return bound_to_neighbours(solution, target)
         return solution
 
     @abstractmethod
-    def prepare(
-        self, depth_lr: torch.Tensor, guide: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Where diffusion starts, (B, 1, H, W), and its coefficients cv (B, 1, H - 1, W) and ch (B, 1, H, W - 1).
-
-        Shapes of the arguments as in `forward`; the guide may hold NaN.
-        """
+    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> Problem:
+        """The diffusion problem of a batch; shapes of the arguments as in `forward`, and the guide may hold NaN."""
 
     def coefficients(
         self, features: torch.Tensor, kappa: float | torch.Tensor, depth: torch.Tensor, guide: torch.Tensor
@@ -113,52 +126,52 @@ class EquilibriumModel(DepthSRModel):
 
     def solve(
         self,
-        depth_lr: torch.Tensor,
-        start: torch.Tensor,
-        cv: torch.Tensor,
-        ch: torch.Tensor,
+        problem: Problem,
         max_iterations: int | None = None,
         time_budget_s: float | None = None,
         warm_start: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, EquilibriumInfo]:
-        """The equilibrium that `start` flows to under the constraint of depth_lr.
+        """The equilibrium that the problem's start flows to under the constraint of its target.
 
         Args:
-            depth_lr: (B, 1, h, w), NaN: no constraint.
-            start: (B, 1, H, W), finite: from `prepare`.
-            cv, ch: from `prepare`.
+            problem: from `prepare`.
             max_iterations: budget in place of the model's own.
             time_budget_s: wall time after which the solution so far is returned; None: no limit.
-            warm_start: like `start`, taken in its place where it is better (see `solve_equilibrium`).
+            warm_start: like the start, taken in its place where it is better (see `solve_equilibrium`).
 
         Returns:
             (B, 1, H, W) and how the solver ended (the worse half, where a batch needed both adjustments).
         """
+        target, start = problem.target, problem.start
         budget = {"max_iterations": max_iterations or self.max_iterations, "time_budget_s": time_budget_s}
-        with torch.autocast(depth_lr.device.type, enabled=False):
+        with torch.autocast(target.device.type, enabled=False):
             if self.lr_kernel == "bicubic":
-                return self._solve(fill_invalid(depth_lr), start, cv, ch, warm_start, "additive", **budget)
-            positive = ~(depth_lr <= 0).flatten(1).any(dim=1)  # NaN is not <= 0
+                filled = problem._replace(target=fill_invalid(target))
+                return self._solve(filled, warm_start, "additive", **budget)
+            positive = ~(target <= 0).flatten(1).any(dim=1)  # NaN is not <= 0
             if self.adjustment == "additive" or not bool(positive.any()):
-                return self._solve(depth_lr, start, cv, ch, warm_start, "additive", **budget)
+                return self._solve(problem, warm_start, "additive", **budget)
             if bool(positive.all()):
-                return self._solve(depth_lr, start, cv, ch, warm_start, "multiplicative", **budget)
+                return self._solve(problem, warm_start, "multiplicative", **budget)
             result, infos = torch.empty_like(start), []
             for group, adjustment in ((positive, "multiplicative"), (~positive, "additive")):
-                tensors = (depth_lr, start, cv, ch, warm_start)
-                inputs = (None if tensor is None else tensor[group] for tensor in tensors)
-                result[group], info = self._solve(*inputs, adjustment, **budget)
+                part = Problem(*(tensor[group] for tensor in problem))
+                warm = None if warm_start is None else warm_start[group]
+                result[group], info = self._solve(part, warm, adjustment, **budget)
                 infos.append(info)
             return result, max(infos, key=lambda info: float(info.relative_residual.max()))
 
-    def _solve(self, depth_lr, start, cv, ch, warm_start, adjustment, **budget) -> tuple[torch.Tensor, EquilibriumInfo]:
+    def _solve(
+        self, problem: Problem, warm_start: torch.Tensor | None, adjustment: str, **budget
+    ) -> tuple[torch.Tensor, EquilibriumInfo]:
+        target, start, cv, ch = problem
         kernel = None
         if self.lr_kernel == "bicubic":
-            sizes = zip(depth_lr.shape[-2:], start.shape[-2:])
-            kernel = SeparableKernel(*(depth_lr.new_tensor(bicubic_matrix(hr, lr)) for lr, hr in sizes))
+            sizes = zip(target.shape[-2:], start.shape[-2:])
+            kernel = SeparableKernel(*(target.new_tensor(bicubic_matrix(hr, lr)) for lr, hr in sizes))
         return solve_equilibrium(
             start,
-            depth_lr,
+            target,
             cv,
             ch,
             tolerance=self.tolerance,
@@ -168,6 +181,10 @@ class EquilibriumModel(DepthSRModel):
             return_info=True,
             **budget,
         )
+
+    def seen_by_sensor(self, depth: torch.Tensor) -> torch.Tensor:
+        """What `lr_kernel` makes of HR depth (B, 1, H, W): (B, 1, h, w)."""
+        return bicubic(depth, scale=1 / self.scale) if self.lr_kernel == "bicubic" else block_mean(depth, self.scale)
 
 
 def upsampled(filled: torch.Tensor, scale: int) -> torch.Tensor:

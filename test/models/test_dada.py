@@ -37,6 +37,12 @@ class TestDADAWithPrior(EquilibriumTester):
     options = {"prior": "dsrnet", "prior_options": SMALL_PRIOR, "train_prior": True}  # noqa: RUF012
 
 
+class TestDADAWithTrust(EquilibriumTester):
+    name = "dada"
+    scales = (2, 4)
+    options = {"prior": "dsrnet", "prior_options": SMALL_PRIOR, "train_prior": True, "trust": "learned"}  # noqa: RUF012
+
+
 class TestDadaRGB(EquilibriumTester):
     name = "dada_rgb"
 
@@ -110,15 +116,15 @@ def test_solver_options_reach_the_solver():
     depth, guide, _ = scene()
     with torch.inference_mode():
         for model in (lite(tolerance=1e-5, max_iterations=500), lite(max_iterations=1)):
-            output, info = model.solve(depth, *model.prepare(depth, guide))
+            output, info = model.solve(model.prepare(depth, guide))
             assert info.converged == (model.max_iterations > 1) and info.iterations <= model.max_iterations
             assert float(info.relative_residual.max()) < 1e-5 or not info.converged
         model = lite(tolerance=1e-4)
-        start, cv, ch = model.prepare(depth, guide)
-        output, cold = model.solve(depth, start, cv, ch)
-        _, warm = model.solve(depth, output, cv, ch)
-        _, short = model.solve(depth, start, cv, ch, max_iterations=2)
-        _, hurried = model.solve(depth, start, cv, ch, time_budget_s=0.0)
+        problem = model.prepare(depth, guide)
+        output, cold = model.solve(problem)
+        _, warm = model.solve(problem._replace(start=output))
+        _, short = model.solve(problem, max_iterations=2)
+        _, hurried = model.solve(problem, time_budget_s=0.0)
     assert warm.iterations < cold.iterations
     assert short.iterations <= 2 and not short.converged
     assert hurried.iterations == 0 and not hurried.converged
@@ -130,6 +136,8 @@ def test_solver_options_reach_the_solver():
         ({"prior": "denet"}, "prior must be one of"),
         ({"train_prior": True}, "need a prior"),
         ({"prior_options": {"width": 4}}, "need a prior"),
+        ({"trust": "blind"}, "trust must be one of"),
+        ({"trust": "learned"}, "against a prior"),
         ({"depth_unit": 0.0}, "depth_unit"),
         ({"tolerance": 0.0}, "tolerance"),
         ({"max_iterations": 0}, "max_iterations"),
@@ -152,14 +160,46 @@ def test_prior_is_frozen_saved_with_the_model_and_seen_by_the_features():
     model = lite(prior="dsrnet", prior_options=SMALL_PRIOR)
     assert not any(p.requires_grad for p in model.prior.parameters())
     assert any(key.startswith("prior.") for key in model.state_dict())
-    start, cv, _ = model.prepare(depth, guide)
+    target, start, cv, _ = model.prepare(depth, guide)
+    assert target is depth
     torch.testing.assert_close(start, model.prior(depth))
     (cv.sum()).backward()
     assert all(p.grad is None for p in model.prior.parameters()) and model.log_kappa.grad.abs() > 0
     with torch.no_grad():
         model.prior.head[-1].bias += 1.0
         model.prior.head[-1].weight *= 3.0
-        assert not torch.equal(model.prepare(depth, guide)[1], cv)
+        assert not torch.equal(model.prepare(depth, guide).cv, cv)
+
+
+@pytest.mark.parametrize("lr_kernel", ["block_mean", "bicubic"])
+def test_readings_are_pulled_towards_the_prior_as_far_as_they_are_not_trusted(lr_kernel):
+    depth, guide, _ = scene()
+    depth[0, 0, 2, 3] = float("nan")
+    model = lite(prior="dsrnet", prior_options=SMALL_PRIOR, trust="learned", lr_kernel=lr_kernel, tolerance=1e-5)
+    held, trusted = depth.isfinite(), {}
+    with torch.no_grad():
+        model.prior.head[-1].bias += 0.2  # the prior's depth is far from the readings
+        read = model.seen_by_sensor(model.prior(fill_invalid(depth)))
+        for w in (0.0, 0.3, 1.0):
+            model.trust.weight[-1].weight.zero_()
+            model.trust.weight[-1].bias.fill_(torch.logit(torch.tensor(w)))
+            problem = model.prepare(depth, guide)
+            assert problem.target.isnan().equal(depth.isnan())
+            torch.testing.assert_close(problem.target[held], (read + w * (depth - read))[held])
+            trusted[w] = model.seen_by_sensor(model(depth, guide))
+            torch.testing.assert_close(trusted[w][held], problem.target[held], rtol=1e-3, atol=1e-4)
+    assert (trusted[0.0] - trusted[1.0])[held].abs().mean() > 0.1
+
+
+def test_trust_looks_at_distances_in_the_depth_s_own_spread():
+    depth, guide, _ = scene()
+    model = lite(prior="dsrnet", prior_options=SMALL_PRIOR, trust="learned")
+    torch.nn.init.normal_(model.trust.weight[-1].weight)
+    with torch.no_grad():
+        model.prior.head[-1].bias += 0.2
+        metres, millimetres = (model.prepare(depth * unit, guide).target / unit for unit in (1.0, 1000.0))
+        assert ((metres - depth).abs() > 1e-3).any()
+    torch.testing.assert_close(metres, millimetres, rtol=1e-4, atol=1e-5)
 
 
 def test_network_input_is_normalised_rgb_and_depth_without_its_unit():
@@ -182,7 +222,7 @@ def test_prepare_starts_within_the_input_s_range():
     depth = torch.full((1, 1, 6, 8), 0.3)
     depth[..., 4:] = 10.0  # bicubic undershoots this step to below 0
     assert bicubic(depth, scale=8).min() < 0
-    start, cv, ch = lite().prepare(depth, torch.rand(1, 3, 48, 64))
+    _, start, cv, ch = lite().prepare(depth, torch.rand(1, 3, 48, 64))
     assert start.min() >= 0.3 and start.max() <= 10.0 and not start.requires_grad
     assert cv.shape == (1, 1, 47, 64) and ch.shape == (1, 1, 48, 63)
     assert min(cv.min(), ch.min()) > 0 and max(cv.max(), ch.max()) <= 1

@@ -12,6 +12,7 @@ from torch import nn
 
 from depth_sr_ros.diffusion import diffuse_adjust
 from depth_sr_ros.import_weights import read_checkpoint
+from depth_sr_ros.models.equilibrium import Problem
 from depth_sr_ros.weights import WeightsError, load_model, read_tensors
 
 from ..losses import l1_loss
@@ -41,7 +42,7 @@ class DADA(DepthSRMethod):
         prior_weights: of the prior: None for the bundled ones, a variant's name or a .safetensors file. With the
             network's option ``train_prior`` and "fresh" here it starts untrained.
         features_from: a .safetensors file of this network, of any scale and with the same prior option, whose feature
-            extractor and kappa to start from; None: random weights.
+            extractor and kappa (and trust, if it has learned that) to start from; None: random weights.
         encoder_weights: a ResNet-50 trained on ImageNet, as torchvision saves it (.pth), for the encoder of size
             "paper" to start from, as in the paper; None: random weights.
 
@@ -86,6 +87,8 @@ class DADA(DepthSRMethod):
     def _load_features(self, path: str) -> None:
         own = {key: value for key, value in self.network.state_dict().items() if not key.startswith("prior.")}
         given = {key: value for key, value in read_tensors(Path(path)).items() if not key.startswith("prior.")}
+        if not any(key.startswith("trust.") for key in given):
+            own = {key: value for key, value in own.items() if not key.startswith("trust.")}
         shapes, found = ({key: tuple(value.shape) for key, value in state.items()} for state in (own, given))
         if shapes != found:
             differ = sorted(key for key in shapes.keys() | found.keys() if shapes.get(key) != found.get(key))
@@ -97,8 +100,8 @@ class DADA(DepthSRMethod):
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
-        prepared = self.network.prepare(constraint_of(batch), self.guide_of(batch))
-        output = (self.unrolled if self.gradient == "unrolled" else self.equilibrium)(batch, *prepared)
+        problem = self.network.prepare(constraint_of(batch), self.guide_of(batch))
+        output = (self.unrolled if self.gradient == "unrolled" else self.equilibrium)(problem)
         loss = self.loss_weight * l1_loss(output, batch["depth_hr"], batch["valid"])
         self.check_finite(loss, batch)
         self.log("train_loss", loss, prog_bar=True)
@@ -106,23 +109,24 @@ class DADA(DepthSRMethod):
         return loss
 
     def compiled_parts(self) -> list[nn.Module]:
-        return [self.network.features, *([] if self.network.prior is None else [self.network.prior])]
+        parts = (self.network.features, self.network.prior, self.network.trust)
+        return [part for part in parts if part is not None]
 
-    def equilibrium(self, batch: Batch, start: torch.Tensor, cv: torch.Tensor, ch: torch.Tensor) -> torch.Tensor:
+    def equilibrium(self, problem: Problem) -> torch.Tensor:
         """The equilibrium (B, 1, H, W), differentiable by the implicit function theorem."""
-        output, info = self.network.solve(constraint_of(batch), start, cv, ch, max_iterations=self.solver_iterations)
+        output, info = self.network.solve(problem, max_iterations=self.solver_iterations)
         self.log("solver_iterations", float(info.iterations))
         return output
 
-    def unrolled(self, batch: Batch, start: torch.Tensor, cv: torch.Tensor, ch: torch.Tensor) -> torch.Tensor:
+    def unrolled(self, problem: Problem) -> torch.Tensor:
         """The paper's diffuse-adjust loop; gradients pass through its last `n_grad` iterations."""
-        depth_lr = constraint_of(batch)
+        target, start, cv, ch = problem
         # By the step, so that a resumed run draws what an unbroken one does, and all devices take equally long.
         iterations = random.Random(self.global_step).randrange(self.n_pre)
         with torch.autocast(start.device.type, enabled=False):
             with torch.no_grad():
-                start = diffuse_adjust(start, depth_lr, cv, ch, iterations)
-            return diffuse_adjust(start, depth_lr, cv, ch, self.n_grad)
+                start = diffuse_adjust(start, target, cv, ch, iterations)
+            return diffuse_adjust(start, target, cv, ch, self.n_grad)
 
     def output_of(self, batch: Batch) -> torch.Tensor:
         return self(constraint_of(batch), self.guide_of(batch))

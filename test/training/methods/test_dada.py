@@ -72,7 +72,7 @@ def test_loss_is_ten_times_l1_over_valid_pixels():
     batch["depth_hr"][..., :5, :] = 1e6  # not valid: must not count
     loss = run_step(learner, batch)
     with torch.no_grad():
-        output = learner.network.solve(constraint_of(batch), *learner.network.prepare(*inputs(batch)))[0]
+        output = learner.network.solve(learner.network.prepare(*inputs(batch)))[0]
     expected = 10 * (output - batch["depth_hr"]).abs()[batch["valid"]].mean()
     torch.testing.assert_close(loss.detach(), expected, rtol=1e-3, atol=1e-5)
 
@@ -108,11 +108,11 @@ def test_implicit_gradient_points_where_the_unrolled_one_does():
 def test_unrolled_is_the_paper_s_loop_with_a_random_start_that_a_resumed_run_repeats():
     batch = batch_of()
     learner = method(4, gradient="unrolled", n_pre=50, n_grad=3)
-    prepared = learner.network.prepare(*inputs(batch))
-    output = learner.unrolled(batch, *prepared)
-    assert torch.equal(learner.unrolled(batch, *prepared), output)  # the same step draws the same number
+    problem = learner.network.prepare(*inputs(batch))
+    output = learner.unrolled(problem)
+    assert torch.equal(learner.unrolled(problem), output)  # the same step draws the same number
     with torch.no_grad():
-        candidates = [diffuse_adjust(prepared[0], constraint_of(batch), *prepared[1:], n + 3) for n in range(50)]
+        candidates = [diffuse_adjust(problem.start, problem.target, problem.cv, problem.ch, n + 3) for n in range(50)]
     assert sum(torch.allclose(output, candidate, atol=1e-7) for candidate in candidates) >= 1
     output.sum().backward()
     assert learner.network.log_kappa.grad is not None
@@ -187,6 +187,18 @@ def test_features_start_from_those_of_another_scale(tmp_path, prior_file):
     assert tiny.same_weights(learner.network, source)
     with pytest.raises(WeightsError, match="same prior option"):
         method(options={"prior": "dsrnet"}, prior_weights=str(prior_file), features_from=str(path))
+
+
+def test_trust_is_learned_on_top_of_features_that_were_trained_without_it(tmp_path, prior_file):
+    options, trusting = {"prior": "dsrnet"}, {"prior": "dsrnet", "trust": "learned"}
+    source = method(options=options, prior_weights=str(prior_file)).network
+    fields = {"method": "dada", "scale": 2, "size": "lite", "data": "-", "lr_kernel": "-", "steps": 0}
+    path = save_weights(source, tmp_path / "exact.safetensors", ModelCard(**fields, date="2026-01-01"))
+    learner = method(options=trusting, prior_weights=str(prior_file), features_from=str(path))
+    assert tiny.same_weights(learner.network.features, source.features)
+    run_step(learner, batch_of(2)).backward()
+    assert all(p.grad is not None for p in learner.network.trust.parameters())
+    assert learner.network.trust in learner.compiled_parts()
 
 
 @pytest.mark.parametrize(
