@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from depth_sr_ros import cli, consistency
 from depth_sr_ros.cli import main
 from depth_sr_ros.files import read_depth, write_depth
-from depth_sr_ros.models import create_model, list_models
+from depth_sr_ros.models import create_model, equilibrium, list_models
 from depth_sr_ros.upsampler import DepthUpsampler
 from depth_sr_ros.weights import ModelCard, save_weights
 
@@ -89,6 +90,50 @@ def test_upsample_options_reach_the_upsampler(tmp_path, capsys, depth_png):
     np.testing.assert_allclose(means[np.isfinite(source)], source[np.isfinite(source)], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("words", "consistent"),
+    [((), False), (("--consistent",), "additive"), *(((f"--consistent={a}",), a) for a in consistency.ADJUSTMENTS)],
+)
+def test_consistent_names_its_adjustment(tmp_path, capsys, depth_png, words, consistent):
+    out = tmp_path / "o.npy"
+    assert run(capsys, "upsample", depth_png, "--method", "bicubic", "-o", out, *words)[0] == 0
+    expected = DepthUpsampler("bicubic", 4, consistent=consistent).upsample(read_depth(depth_png))
+    np.testing.assert_array_equal(np.load(out), expected)
+
+
+def test_upsample_holds_to_the_lr_kernel_that_is_asked_for(tmp_path, capsys, depth_png):
+    guide = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "rgb.png"), guide[..., ::-1])
+    common = ("upsample", depth_png, "--guide", tmp_path / "rgb.png", "--method", "dada_rgb", "-o", tmp_path / "o.npy")
+    assert run(capsys, *common, "--lr-kernel", "bicubic")[0] == 0
+    expected = DepthUpsampler("dada_rgb", 4, lr_kernel="bicubic").upsample(read_depth(depth_png), guide)
+    np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-5)
+    code, _, err = run(capsys, *common, "--lr-kernel", "bicubic", "--consistent", "multiplicative")
+    assert code == 2 and "lr_kernel 'bicubic'" in err
+
+
+def test_choices_are_those_of_the_code_that_takes_them(capsys):
+    """They are spelt out in cli.py because --help must not import torch."""
+    assert (cli.ADJUSTMENTS, cli.LR_KERNELS) == (consistency.ADJUSTMENTS, equilibrium.LR_KERNELS)
+    for words, shown in ((("--lr-kernel", "nearest"), "block_mean"), (("--consistent", "yes"), "multiplicative")):
+        with pytest.raises(SystemExit) as info:
+            main(["upsample", "in.png", "-o", "out.png", *words])
+        assert info.value.code == 2 and shown in capsys.readouterr().err
+
+
+def test_extrinsics_may_be_negative_in_any_notation(tmp_path, monkeypatch, capsys):
+    given = []
+    monkeypatch.setattr(
+        "depth_sr_ros.replay.evaluate.replay", lambda bag, out, settings, *_, **__: given.append(settings)
+    )
+    monkeypatch.setattr(cli, "_show_metrics", lambda *_: None)
+    words = ("-0.025", "-1e-3", "0", "-.5E-1", "-0", "-3.e-2", "1")
+    assert run(capsys, "replay", "bag", "-o", tmp_path, "--extrinsics", *words, "--lr-kernel", "bicubic")[0] == 0
+    assert given[0].extrinsics == (-0.025, -0.001, 0.0, -0.05, 0.0, -0.03, 1.0) and given[0].lr_kernel == "bicubic"
+    assert run(capsys, "replay", "bag", "-o", tmp_path)[0] == 0
+    assert (given[1].extrinsics, given[1].lr_kernel) == ((), None)
+
+
 def test_weights_choose_the_method_they_were_trained_for(tmp_path, capsys, depth_png):
     model = create_model("dsrnet", 2, "lite")
     card = ModelCard(method="dsrnet", scale=2, size="lite", data="none", lr_kernel="block", steps=0, date="2026-11-21")
@@ -122,6 +167,27 @@ def test_weights_choose_the_method_they_were_trained_for(tmp_path, capsys, depth
         (("replay", "{tmp}/text.png", "-o", "{tmp}/r"), "not a recording"),
         (("replay", "{tmp}/nothing", "--external", "-o", "{tmp}/r"), "--live"),
         (("replay", "{tmp}/nothing", "--rate", "0", "-o", "{tmp}/r"), "--rate"),
+        (("replay", "{tmp}/nothing", "--extrinsics", *"0000000", "-o", "{tmp}/r"), "quaternion"),
+        (
+            ("replay", "{tmp}/nothing", "--live", "--external", "--extrinsics", *"0000001", "-o", "{tmp}/r"),
+            "--extrinsics came with --external",
+        ),
+        (
+            ("replay", "{tmp}/nothing", "--live", "--external", "--lr-kernel", "bicubic", "-o", "{tmp}/r"),
+            "--lr-kernel came with --external",
+        ),
+        (
+            ("replay", "{tmp}/nothing", "--live", "--external", "--assume-registered", "-o", "{tmp}/r"),
+            "set its parameter assume_registered",
+        ),
+        (
+            ("replay", "{tmp}/nothing", "--method", "dsrnet", "--lr-kernel", "bicubic", "-o", "{tmp}/r"),
+            "dsrnet', which does not diffuse",
+        ),
+        (
+            ("upsample", "{tmp}/depth.png", "--method", "bicubic", "--lr-kernel", "bicubic", "-o", "{tmp}/o.png"),
+            "bicubic, which does not diffuse",
+        ),
         (("demo", "--method", "magic", "--out", "{tmp}/r"), "magic"),
         (("demo", "--scale", "7", "--out", "{tmp}/r"), "7"),
     ],

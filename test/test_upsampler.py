@@ -5,9 +5,10 @@ import torch
 import depth_sr_ros
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.metrics import lr_consistency
-from depth_sr_ros.models import ResidualNetwork
+from depth_sr_ros.models import ResidualNetwork, create_model, diffuses, list_models
 from depth_sr_ros.resize import bicubic, block_mean
 from depth_sr_ros.tiling import super_resolve_in_tiles
+from depth_sr_ros.weights import ModelCard, save_weights
 
 
 @pytest.fixture
@@ -63,6 +64,62 @@ def test_guided_puts_the_edge_where_the_guide_has_it():
     assert lr_consistency(guided, depth_lr) < 1e-5
 
 
+@pytest.fixture
+def bicubic_pair() -> tuple[np.ndarray, np.ndarray]:
+    """LR depth that MATLAB's bicubic made, which overshoots beside the step, and its guide at x8."""
+    truth = np.full((64, 64), 2.0, np.float32)
+    truth[:, 29:] = 1.0
+    guide = np.where(truth[..., None] > 1.5, 40, 200).astype(np.uint8).repeat(3, 2)
+    return bicubic(truth, scale=1 / 8), guide
+
+
+def test_lr_kernel_is_what_the_result_is_held_to(bicubic_pair):
+    depth, guide = bicubic_pair
+    results = {
+        kernel: DepthUpsampler("dada_rgb", 8, device="cpu", lr_kernel=kernel).upsample(depth, guide)
+        for kernel in (None, "block_mean", "bicubic")
+    }
+    np.testing.assert_array_equal(results[None], results["block_mean"])
+    for own, other, kernel in (("block_mean", "bicubic", "block"), ("bicubic", "block_mean", "bicubic")):
+        assert lr_consistency(results[own], depth, kernel) < 1e-3
+        assert lr_consistency(results[other], depth, kernel) > 5e-3
+
+
+def test_a_video_held_to_the_bicubic_kernel_starts_warm(bicubic_pair):
+    depth, guide = bicubic_pair
+    upsampler = DepthUpsampler("dada_rgb", 8, device="cpu", lr_kernel="bicubic")
+    first = upsampler.upsample(depth, guide, stamp=1.0)
+    cold = upsampler.info
+    second = upsampler.upsample(depth, guide, stamp=1.1)
+    assert upsampler.info.warm and upsampler.info.iterations < cold.iterations and not cold.warm
+    np.testing.assert_allclose(second, first, atol=1e-2)
+
+
+@pytest.fixture(scope="module")
+def bicubic_weights(tmp_path_factory):
+    """Weights of dada whose card says that they were trained with the bicubic kernel as the constraint."""
+    options = {"lr_kernel": "bicubic"}
+    fields = {"method": "dada", "scale": 8, "size": "lite", "options": options, "data": "-", "lr_kernel": "-"}
+    path = tmp_path_factory.mktemp("weights") / "dada.safetensors"
+    return save_weights(create_model("dada", 8, "lite", **options), path, ModelCard(**fields, steps=0, date="-"))
+
+
+def test_lr_kernel_none_is_that_of_the_weights(bicubic_weights):
+    common = {"method": "dada", "scale": 8, "device": "cpu", "weights": bicubic_weights}
+    assert DepthUpsampler(**common).model.lr_kernel == "bicubic"
+    assert DepthUpsampler(**common, lr_kernel="block_mean", consistent=True).model.lr_kernel == "block_mean"
+    for given, source in ((None, "trained for"), ("bicubic", "asked for")):
+        with pytest.raises(ValueError, match=f"{source}.*set consistent to False, or lr_kernel to 'block_mean'"):
+            DepthUpsampler(**common, lr_kernel=given, consistent="multiplicative")
+
+
+def test_methods_that_do_not_diffuse_refuse_an_lr_kernel():
+    assert [name for name in list_models() if diffuses(name)] == ["dada", "dada_rgb"]
+    for name in ("bicubic", "dsrnet"):
+        with pytest.raises(ValueError, match=rf"'block_mean' came for {name}, which does not diffuse.*dada, dada_rgb"):
+            DepthUpsampler(name, 4, device="cpu", lr_kernel="block_mean")
+
+
 @pytest.mark.parametrize("scale", [1, 3, 5])
 def test_guided_takes_any_scale_and_keeps_holes(depth, scale):
     depth[5:9, 5:9] = np.nan
@@ -79,6 +136,7 @@ def test_guided_takes_any_scale_and_keeps_holes(depth, scale):
         (lambda d: DepthUpsampler("bicubic", 99), "has scales"),
         (lambda d: DepthUpsampler("bicubic", 4, precision="int8"), "precision"),
         (lambda d: DepthUpsampler("bicubic", 4, consistent="yes"), "consistent"),
+        (lambda d: DepthUpsampler("dada_rgb", 4, lr_kernel="nearest"), r"'block_mean', 'bicubic'\), got 'nearest'"),
         (lambda d: DepthUpsampler("bicubic", 4, tile=2), "tile"),
         (lambda d: DepthUpsampler("bicubic", 4).upsample(d[None]), "floating"),
         (lambda d: DepthUpsampler("bicubic", 4).upsample((d * 1000).astype(np.uint16)), "floating"),

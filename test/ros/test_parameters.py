@@ -22,6 +22,9 @@ BAD = {
     "guided method in the single slot": ({"method_single": "dada_rgb"}, "method_single must be one of"),
     "single method in the guided slot": ({"method_guided": "bicubic"}, "method_guided must be one of"),
     "scale the method has not": ({"method_single": "dsrnet", "scale": 3}, "has no scale 3"),
+    "unknown kernel": ({"lr_kernel": "nearest"}, "lr_kernel must be one of auto, block_mean, bicubic, got 'nearest'"),
+    "unknown adjustment": ({"consistent_adjustment": "both"}, "consistent_adjustment must be one of additive, mult"),
+    "two constraints": ({"lr_kernel": "bicubic", "consistent": True}, "set consistent to false, or lr_kernel to auto"),
     "short extrinsics": ({"extrinsics": (1.0, 2.0)}, "7 numbers"),
     "zero quaternion": ({"extrinsics": (0.0,) * 7}, "quaternion"),
 }
@@ -42,6 +45,34 @@ def test_defaults_are_good():
 def test_only_the_methods_that_the_mode_uses_are_checked():
     Settings(mode="single", method_guided="bicubic").check()
     Settings(mode="guided", method_single="dada_rgb").check()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"lr_kernel": "bicubic"},
+        {"lr_kernel": "block_mean", "consistent": True},
+        {"lr_kernel": "auto", "consistent": True, "consistent_adjustment": "multiplicative"},
+        {"lr_kernel": "bicubic", "consistent": True, "mode": "single"},
+        {"lr_kernel": "bicubic", "consistent": True, "method_guided": "bridgenet"},
+    ],
+)
+def test_a_kernel_contradicts_consistent_only_where_something_uses_it(values):
+    Settings(**values).check()
+
+
+def test_only_methods_that_diffuse_get_the_kernel():
+    settings = Settings(lr_kernel="bicubic")
+    assert settings.lr_kernel_of("dada") == settings.lr_kernel_of("dada_rgb") == "bicubic"
+    assert settings.lr_kernel_of("bridgenet") is None and Settings().lr_kernel_of("dada") is None
+    assert "lr_kernel" not in settings.upsampler_options()
+
+
+@pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
+def test_consistent_names_its_adjustment(adjustment):
+    assert not Settings(consistent_adjustment=adjustment).upsampler_options()["consistent"]
+    settings = Settings(consistent=True, consistent_adjustment=adjustment)
+    assert settings.upsampler_options()["consistent"] == adjustment
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 5, 8, 16, 32])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from unittest.mock import Mock
 
 import numpy as np
@@ -11,12 +12,14 @@ from rclpy.parameter import Parameter
 from ros_harness import camera_info, header, rgb_message, scene
 
 from depth_sr_ros.camera import Extrinsics
+from depth_sr_ros.metrics import lr_consistency
 from depth_sr_ros.ros.messages import image_message
 from depth_sr_ros.ros.node import SrNode
 from depth_sr_ros.ros.outputs import Outputs
 from depth_sr_ros.ros.pairing import Frame
 from depth_sr_ros.ros.parameters import Settings
 from depth_sr_ros.ros.pipeline import Pipeline
+from depth_sr_ros.upsampler import DepthUpsampler
 
 DEPTH, RGB = scene(32, 24)
 METHODS = {"method_single": "bicubic", "method_guided": "dada_rgb"}
@@ -86,6 +89,47 @@ def test_lens_distortion_of_points_is_told_once(monkeypatch):
     assert [call.args[0] for call in publisher.publish.call_args_list].count("cloud") == 3
     ((kind, text),) = told
     assert kind == "distortion" and "the point cloud does not undo" in text
+
+
+def test_the_guided_method_holds_to_the_kernel_that_is_set():
+    pipeline = Pipeline(settings := Settings(**METHODS, lr_kernel="bicubic"))
+    result = pipeline.run(make_frame())
+    assert result.guided
+    expected = DepthUpsampler("dada_rgb", 4, lr_kernel="bicubic").upsample(DEPTH, RGB)
+    np.testing.assert_allclose(result.depth, expected, rtol=1e-5)
+    assert lr_consistency(result.depth, DEPTH, "bicubic") < 1e-3 < lr_consistency(result.depth, DEPTH)
+    assert not pipeline.fits(replace(settings, lr_kernel="auto")), "another constraint needs the method built anew"
+
+
+def test_consistent_by_factors_keeps_the_ratios_within_a_cell():
+    free, held = (
+        Pipeline(Settings(**METHODS, mode="single", consistent=on, consistent_adjustment="multiplicative"))
+        for on in (False, True)
+    )
+    free, held = (pipeline.run(make_frame()).depth for pipeline in (free, held))
+    assert lr_consistency(held, DEPTH) < 1e-6 < lr_consistency(free, DEPTH)
+    factors = (held / free).reshape(24, 4, 32, 4)
+    np.testing.assert_allclose(factors, factors.mean((1, 3), keepdims=True) + 0 * factors, rtol=1e-5)
+
+
+@pytest.mark.ros
+def test_a_kernel_that_contradicts_consistent_is_refused_by_the_node(ros_context):
+    values = {**METHODS, "autostart": False, "consistent": True}
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = SrNode(context=ros_context, namespace="/kernel", parameter_overrides=overrides)
+    try:
+        node.trigger_configure()
+        (refused,) = node.set_parameters([Parameter("lr_kernel", value="bicubic")])
+        assert not refused.successful and "set consistent to false" in refused.reason
+        assert node.get_parameter("lr_kernel").value == "auto"
+        changes = [Parameter("consistent", value=False), Parameter("lr_kernel", value="bicubic")]
+        assert node.set_parameters_atomically(changes).successful
+        assert node._pipeline.guided.model.lr_kernel == "bicubic" and not node._pipeline.single.adjustment
+        (refused,) = node.set_parameters([Parameter("consistent", value=True)])
+        assert not refused.successful
+    finally:
+        node.close()
+        node.destroy_node()
 
 
 @pytest.mark.ros
