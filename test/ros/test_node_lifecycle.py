@@ -12,6 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_harness import ROOT, header, scene
 from sensor_msgs.msg import Image
 
+from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.ros.messages import depth_array, image_message
 from depth_sr_ros.ros.parameters import Settings
 
@@ -104,6 +105,8 @@ REFUSED = {
     "unknown device": ({"device": "abacus"}, "abacus"),
     "CUDA where there is none": ({"device": "cuda:97"}, "cuda"),
     "missing weights": ({"weights_single": "/no/such/file.safetensors", "method_single": "dsrnet"}, ""),
+    "unknown kernel": ({"lr_kernel": "nearest"}, "auto, block_mean, bicubic"),
+    "a kernel that contradicts consistent": ({"consistent": True, "lr_kernel": "bicubic"}, "one of them was expected"),
     "short extrinsics": ({"extrinsics": [0.0, 1.0]}, "7 numbers"),
     "points without sensor_msgs_py": ({"publish_points": True}, "sensor_msgs_py"),
 }
@@ -153,12 +156,15 @@ def test_holes_are_filled_on_request(peer):
     assert np.isnan(depth_array(peer.exchange(holed))).sum() == 16 * 16
 
 
-def test_consistent_output_has_the_input_as_block_mean(peer):
-    peer.set_parameters(consistent=True)
+@pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
+def test_consistent_output_has_the_input_as_block_mean(peer, adjustment):
+    assert all(r.successful for r in peer.set_parameters(consistent_adjustment=adjustment, consistent=True))
     try:
         result = depth_array(peer.exchange(DEPTH))
     finally:
-        peer.set_parameters(consistent=False)
+        peer.set_parameters(consistent=False, consistent_adjustment="additive")
+    expected = DepthUpsampler("bicubic", 4, device="cpu", consistent=adjustment).upsample(DEPTH)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
     np.testing.assert_allclose(result.reshape(48, 4, 64, 4).mean((1, 3)), DEPTH, atol=1e-5)
 
 
