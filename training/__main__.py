@@ -1,4 +1,4 @@
-"""``python -m training fit|validate|test --config training/configs/NAME.yaml`` and ``python -m training export``.
+"""``python -m training fit|validate|test --config training/configs/NAME.yaml`` and ``python -m training export|job``.
 
 The four Lightning commands take every argument of the trainer, the method and the data; ``--help`` lists them. A
 config may start from others: ``base: [common.yaml, ...]`` names files in training/configs/, merged in order below it.
@@ -12,6 +12,7 @@ import torch
 
 from .cli import run
 from .export import main as export
+from .job import main as job
 
 
 def main() -> int:
@@ -21,6 +22,8 @@ def main() -> int:
     torch.set_flush_denormal(True)
     if sys.argv[1:2] == ["export"]:
         return export(sys.argv[2:])
+    if sys.argv[1:2] == ["job"]:
+        return job(sys.argv[2:])
     return run()
 
 

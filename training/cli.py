@@ -66,25 +66,9 @@ def network_scale(arguments: list[str], subcommand: str) -> int | None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run fit, validate or test; returns the exit code. `arguments` None takes those of the command line.
-
-    Data roots in the shipped configs start with $DEPTH_SR_DATA; unset, it is ./data where that exists, else
-    ../shared/data.
-    """
-    os.environ.setdefault(DATA_ROOT, "data" if Path("data").is_dir() else "../shared/data")
-    jsonargparse.set_loader("based_yaml", load_config)
-    # weights after the step are what a resumed run needs
-    warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
+    """`launch`, with what the user can do about an error printed; returns the exit code."""
     try:
-        DepthSRCLI(
-            DepthSRMethod,
-            DepthSRData,
-            subclass_mode_model=True,
-            auto_configure_optimizers=False,
-            save_config_kwargs={"overwrite": True},
-            parser_kwargs={"parser_mode": "based_yaml"},
-            args=arguments,
-        )
+        launch(arguments)
     except (FileNotFoundError, MisconfigurationException, RuntimeError, ValueError) as error:
         message = explain(error)
         if message is None or os.environ.get("DEPTH_SR_TRACEBACK"):
@@ -92,6 +76,32 @@ def run(arguments: list[str] | None = None) -> int:
         print(f"error: {message}\n(set DEPTH_SR_TRACEBACK=1 to see where it came from)", file=sys.stderr)
         return 1
     return 0
+
+
+def launch(arguments: list[str] | None = None) -> DepthSRCLI:
+    """Run fit, validate or test. `arguments` None takes those of the command line."""
+    find_data()
+    jsonargparse.set_loader("based_yaml", load_config)
+    # weights after the step are what a resumed run needs
+    warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
+    # `job` gives its own arguments here, and has some on its command line too
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    return DepthSRCLI(
+        DepthSRMethod,
+        DepthSRData,
+        subclass_mode_model=True,
+        auto_configure_optimizers=False,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"parser_mode": "based_yaml"},
+        args=arguments,
+    )
+
+
+def find_data() -> Path:
+    """Where data roots in the shipped configs start, $DEPTH_SR_DATA; unset, it becomes ./data where that exists, else
+    ../shared/data.
+    """
+    return Path(os.environ.setdefault(DATA_ROOT, "data" if Path("data").is_dir() else "../shared/data"))
 
 
 def explain(error: Exception) -> str | None:

@@ -64,6 +64,10 @@ class FileSource(Source):
     def missing(self) -> list[Missing]:
         return list(self._missing)
 
+    def files(self) -> list[Path]:
+        """Depth and colour files of all samples."""
+        return [path for entry in self._entries for path in (entry.depth, entry.guide) if path is not None]
+
     @property
     def has_guide(self) -> bool:
         return any(entry.guide is not None for entry in self._entries)
