@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from real_bags import SETS, UNREGISTERED, available, make_bag
+from real_bags import KINECT_EXTRINSICS, SETS, UNREGISTERED, available, make_bag
 
 from depth_sr_ros.replay.evaluate import Replay, replay
 from depth_sr_ros.replay.images import decode_depth
@@ -29,7 +29,7 @@ def test_real_frames_are_scored(tmp_path, name, scale):
 
 
 @pytest.mark.skipif(not available(UNREGISTERED), reason=f"../shared/data/{UNREGISTERED} is not here")
-def test_unregistered_rgb_is_left_aside_and_said(tmp_path):
+def test_unregistered_rgb_guides_by_extrinsics_alone(tmp_path):
     path = make_bag(UNREGISTERED, tmp_path / "bag", 8, frames=2)
     metrics = replay(path, tmp_path / "out", Replay(method="auto", scale=8))
     assert metrics["method"] == "dsrnet" and metrics["frames_out"] == 2
@@ -37,3 +37,6 @@ def test_unregistered_rgb_is_left_aside_and_said(tmp_path):
     assert metrics["mae_m"] < metrics["mae_bicubic_m"]
     with pytest.raises(BagError, match="no RGB that can guide"):
         replay(path, tmp_path / "out", Replay(method="guided", scale=8))
+    guided = replay(path, tmp_path / "guided", Replay(method="dada_rgb", scale=8, extrinsics=KINECT_EXTRINSICS))
+    assert guided["frames_out"] == 2 and guided["notes"] == []
+    assert guided["mae_m"] < 0.8 * guided["mae_bicubic_m"]

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from depth_sr_ros import weights
+from depth_sr_ros import DepthUpsampler, weights
 from depth_sr_ros.metrics import mad
 from depth_sr_ros.models import create_model
 from depth_sr_ros.resize import bicubic
@@ -124,3 +124,16 @@ def test_another_variant_never_stands_in_for_the_default(tmp_path, monkeypatch):
     assert build_method("dsrnet:robust", 2).label == "dsrnet (robust)"
     with pytest.raises(weights.WeightsError, match="only dsrnet:robust"):
         build_method("dsrnet", 2)
+
+
+def test_a_constraint_is_for_the_methods_that_diffuse(pair):
+    _, guide, lr = pair
+    held = build_method("dada_rgb", 4, Options(constraint="bicubic"))
+    assert held.label == "dada_rgb (bicubic constraint)"
+    expected = DepthUpsampler("dada_rgb", 4, lr_kernel="bicubic").upsample(lr, guide)
+    np.testing.assert_array_equal(held.upsample(lr, guide), expected)
+    assert np.abs(build_method("dada_rgb", 4).upsample(lr, guide) - expected).max() > 0.1
+    free = build_method("bicubic", 4, Options(constraint="bicubic"))
+    assert (free.label, free.options.constraint) == ("bicubic", None)
+    with pytest.raises(ValueError, match="lr_kernel 'bicubic'"):
+        build_method("dada_rgb", 4, Options(constraint="bicubic", consistent="additive"))
