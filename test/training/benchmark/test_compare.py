@@ -8,7 +8,7 @@ from depth_sr_ros import weights
 from training.benchmark.blocks import write_blocks
 from training.benchmark.cli import main
 from training.benchmark.datasets import DatasetError
-from training.benchmark.methods import Entry, Options, build_method, shipped_entries
+from training.benchmark.methods import Entry, Options, shipped_entries
 
 BLOCK = "<!-- benchmark:{0} -->\nold\n<!-- /benchmark:{0} -->\n"
 
@@ -46,8 +46,9 @@ def test_one_command_writes_all_tables(data, tmp_path, capsys):
     assert {s for d, s, *_ in by_name if d == "validation2006"} == {"Rocks2", "Rocks2-view5"}
     assert not any(m == held_to_bicubic and kernel == "block mean" for _, _, kernel, m in by_name)
     # the constraint that made the image serves best
-    assert by_name["middlebury2005", "Books", "imresize", held_to_bicubic] < (
-        by_name["middlebury2005", "Books", "imresize", "dada_rgb"]
+    assert (
+        by_name["middlebury2005", "Books", "imresize", held_to_bicubic]
+        < (by_name["middlebury2005", "Books", "imresize", "dada_rgb"])
     )
     text = readme.read_text()
     books, laundry = (
@@ -100,9 +101,3 @@ def test_shipped_is_what_runs_as_installed(monkeypatch, tmp_path):
         Entry("dsrnet:robust"),
         Entry("dsrnet", Options(size="paper")),
     ]
-
-
-def test_the_constraint_is_for_methods_that_have_one():
-    held = build_method("dada_rgb", 4, Options(constraint="bicubic"))
-    assert held.label == "dada_rgb (bicubic constraint)"
-    assert build_method("bicubic", 4, Options(constraint="bicubic")).label == "bicubic"
