@@ -185,11 +185,15 @@ class _Equilibrium(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
+        with torch.autocast(gradient.device.type, enabled=False):  # a caller's backward may run inside autocast
+            return _Equilibrium._backward(ctx, gradient.contiguous())
+
+    @staticmethod
+    def _backward(ctx, gradient):
         solution, source, cv, ch = ctx.saved_tensors
         settings = ctx.settings
         operator, precondition = _prepare(cv, ch, settings)
         constraint, budget = settings.constraint, settings.backward
-        gradient = gradient.contiguous()
         solvable = _solvable(settings, source)
         if settings.multiplicative:
             solver = NewtonKrylov(operator, constraint, precondition, source)

@@ -86,6 +86,20 @@ def test_memory_does_not_grow_with_iterations(adjustment):
     assert many > 3 * few and small == large
 
 
+@pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
+def test_backward_inside_autocast_is_in_full_precision(adjustment):
+    gradients = []
+    for enabled in (False, True):
+        problem = make_problem(4, cells=(4, 5))
+        cv, ch = (c.float().requires_grad_() for c in (problem.cv, problem.ch))
+        solution = solve_equilibrium(problem.depth.float(), problem.source.float(), cv, ch, adjustment=adjustment)
+        loss = solution.square().mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss.backward()
+        gradients.append(cv.grad)
+    assert gradients[0].abs().max() > 0 and torch.equal(*gradients)
+
+
 def test_no_gradient_for_the_start():
     problem = make_problem(2)
     depth = problem.depth.requires_grad_()
