@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import yaml
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -156,16 +157,17 @@ def settings(name: str, given: argparse.Namespace, cuda: bool) -> dict[str, Any]
 
 def show(entries: Iterable[Entry], report: Report, failed: list[str]) -> None:
     """Print the table of all entries, done now or earlier."""
-    table = Table("entry", "MAD", "bicubic", "steps", "seconds", "device", "MB", "files")
+    table = Table("entry", "MAD", "bicubic", "steps", "s", "weights", "MB", "files", box=SIMPLE)
     for entry in entries:
         if entry.name in failed:
-            table.add_row(entry.name, "failed, see above")
+            table.add_row(entry.name, "failed")
             continue
         done = report.entries[entry.name]
-        weights = done["weights"]
-        files = weights["parts"][0] + (f" ... ({len(weights['parts'])} parts)" if len(weights["parts"]) > 1 else "")
-        numbers = (f"{done['mad']:.3f}", f"{done['mad_bicubic']:.3f}", str(done["steps"]), f"{done['seconds']:.0f}")
-        table.add_row(entry.name, *numbers, done["device"], f"{weights['bytes'] / 1e6:.1f}", files)
+        scores = (f"{done['mad']:.3f}", f"{done['mad_bicubic']:.3f}", str(done["steps"]), f"{done['seconds']:.0f}")
+        file = done["weights"]
+        table.add_row(
+            entry.name, *scores, Path(file["file"]).stem, f"{file['bytes'] / 1e6:.1f}", str(len(file["parts"]))
+        )
     console = Console()
     console.print(table)
-    console.print(f"MAD on the validation scenes, in 8-bit disparity levels. Weights: {report.weights}")
+    console.print("MAD on the validation scenes, in 8-bit disparity levels. Weights:", report.weights, soft_wrap=True)

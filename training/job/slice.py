@@ -64,6 +64,6 @@ class Slice(Timer):
 
     def _save(self, trainer: L.Trainer) -> None:
         partial = self.checkpoint.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(partial, weights_only=False)
         os.replace(partial, self.checkpoint)
         self._saved_at = self.time_elapsed()
