@@ -51,8 +51,8 @@ class EquilibriumModel(DepthSRModel):
         max_iterations: its budget of conjugate-gradient iterations.
         adjustment: "multiplicative" or "additive".
         lr_kernel: what the LR depth is of the HR depth: its "block_mean" (a depth camera's pixel, the paper's choice),
-            or its MATLAB "bicubic". The latter is adjusted additively, and NaN cells are filled first, because
-            neighbouring kernels overlap.
+            or its MATLAB "bicubic". The latter is adjusted additively, and NaN cells hold the output to what its
+            start would read there, because neighbouring kernels overlap.
         bounded: in eval mode, keep every pixel within the 3 x 3 LR depths around its cell without moving the cell's
             mean (`bound_to_neighbours`); False gives the bare equilibrium, as the paper has it. Only for block_mean.
 
@@ -146,8 +146,9 @@ class EquilibriumModel(DepthSRModel):
         budget = {"max_iterations": max_iterations or self.max_iterations, "time_budget_s": time_budget_s}
         with torch.autocast(target.device.type, enabled=False):
             if self.lr_kernel == "bicubic":
-                filled = problem._replace(target=fill_invalid(target))
-                return self._solve(filled, warm_start, "additive", **budget)
+                # kernels overlap, so no reading can be left out: where there is none, the start keeps what it would read
+                read = torch.where(torch.isnan(target), self.seen_by_sensor(start), target)
+                return self._solve(problem._replace(target=read), warm_start, "additive", **budget)
             positive = ~(target <= 0).flatten(1).any(dim=1)  # NaN is not <= 0
             if self.adjustment == "additive" or not bool(positive.any()):
                 return self._solve(problem, warm_start, "additive", **budget)
