@@ -146,7 +146,7 @@ class EquilibriumModel(DepthSRModel):
         budget = {"max_iterations": max_iterations or self.max_iterations, "time_budget_s": time_budget_s}
         with torch.autocast(target.device.type, enabled=False):
             if self.lr_kernel == "bicubic":
-                # kernels overlap, so no reading can be left out: where there is none, the start keeps what it would read
+                # kernels overlap, so no reading can be left out: where there is none, the start gives it
                 read = torch.where(torch.isnan(target), self.seen_by_sensor(start), target)
                 return self._solve(problem._replace(target=read), warm_start, "additive", **budget)
             positive = ~(target <= 0).flatten(1).any(dim=1)  # NaN is not <= 0
