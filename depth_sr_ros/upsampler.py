@@ -223,7 +223,7 @@ class DepthUpsampler:
         )
         if stamp is not None:
             self._video.keep(stamp, camera, source, solution)
-        return self.model.finish(solution, problem)
+        return self.model.finish(solution, problem.target)
 
     def _check_guide(self, depth: np.ndarray, guide: np.ndarray | None, seen: np.ndarray | None) -> torch.Tensor | None:
         if not self.requires_guide:

@@ -33,10 +33,9 @@ class DADA(EquilibriumModel):
     Beyond the paper, `prior="dsrnet"` lets a single-depth network upsample the depth first: its output is one more
     channel of the U-Net's input and the start of the diffusion. It is part of the model, and of its weights file.
 
-    With ``trust="learned"``, also beyond the paper, neither readings nor guide are taken as they are (`Trust`): each
-    reading is pulled towards what the prior's depth would read there, and each output pixel towards the prior, the less
-    the network trusts them. For noise, rounding, kernels that are not `lr_kernel`, and colour that says nothing about
-    depth; the output then agrees with depth_lr only about as well as the prior does.
+    With ``trust="learned"``, also beyond the paper, readings are not taken as they are: each is pulled towards what the
+    prior's depth would read there, the less the network trusts it (`Trust`). For noise, rounding and kernels that are
+    not `lr_kernel`; the output then agrees with the corrected readings, not with depth_lr.
 
     NaN in depth_lr and guide, and non-positive cells: see `EquilibriumModel`.
 
@@ -102,17 +101,10 @@ class DADA(EquilibriumModel):
         # differences of features and the equilibrium itself need more than autocast's half precision
         with torch.autocast(depth_lr.device.type, enabled=False):
             cv, ch = self.coefficients(features.to(depth.dtype), self.log_kappa.exp(), start.detach(), guide)
-        if self.trust is None:
-            return Problem(depth_lr, start.detach(), cv, ch)
-        target = self.trust.correct(depth_lr, self.seen_by_sensor(start), features, self.spread_of(start))
-        return Problem(target, start, cv, ch, features)
-
-    def finish(self, solution: torch.Tensor, problem: Problem) -> torch.Tensor:
-        """As in `EquilibriumModel`; with learned trust, mixed with the prior where the guide is not trusted."""
-        solution = super().finish(solution, problem)
-        if self.trust is None:
-            return solution
-        return self.trust.blend(solution, problem.start, problem.features, self.spread_of(problem.start))
+        target = depth_lr
+        if self.trust is not None:
+            target = self.trust(depth_lr, self.seen_by_sensor(start), features, self.spread_of(depth))
+        return Problem(target, start.detach(), cv, ch)
 
     def network_input(self, guide: torch.Tensor, depths: list[torch.Tensor]) -> torch.Tensor:
         """What the U-Net sees, (B, 3 + len(depths), H, W): normalised RGB, and depth maps less the first one's mean.

@@ -26,14 +26,12 @@ class Problem(NamedTuple):
         start: (B, 1, H, W), finite, where diffusion starts.
         cv: (B, 1, H - 1, W), coefficients of vertical edges' flow.
         ch: (B, 1, H, W - 1), of horizontal ones.
-        features: (B, C, H, W), for `finish`; None where it needs none.
     """
 
     target: torch.Tensor
     start: torch.Tensor
     cv: torch.Tensor
     ch: torch.Tensor
-    features: torch.Tensor | None = None
 
 
 class EquilibriumModel(DepthSRModel):
@@ -94,13 +92,13 @@ class EquilibriumModel(DepthSRModel):
 
     def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> torch.Tensor:
         problem = self.prepare(depth_lr, guide)
-        return self.finish(self.solve(problem)[0], problem)
+        return self.finish(self.solve(problem)[0], problem.target)
 
-    def finish(self, solution: torch.Tensor, problem: Problem) -> torch.Tensor:
+    def finish(self, solution: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The model's output from the equilibrium: within its bounds, where it is `bounded`."""
         # not in training: where a bound acts, the equilibrium's gradient would be lost
         if self.bounded and not self.training and self.lr_kernel == "block_mean":
-            return bound_to_neighbours(solution, problem.target)
+            return bound_to_neighbours(solution, target)
         return solution
 
     @abstractmethod
@@ -158,7 +156,7 @@ class EquilibriumModel(DepthSRModel):
                 return self._solve(problem, warm_start, "multiplicative", **budget)
             result, infos = torch.empty_like(start), []
             for group, adjustment in ((positive, "multiplicative"), (~positive, "additive")):
-                part = Problem(*(tensor[group] for tensor in problem[:4]))
+                part = Problem(*(tensor[group] for tensor in problem))
                 warm = None if warm_start is None else warm_start[group]
                 result[group], info = self._solve(part, warm, adjustment, **budget)
                 infos.append(info)
@@ -167,7 +165,7 @@ class EquilibriumModel(DepthSRModel):
     def _solve(
         self, problem: Problem, warm_start: torch.Tensor | None, adjustment: str, **budget
     ) -> tuple[torch.Tensor, EquilibriumInfo]:
-        target, start, cv, ch, _ = problem
+        target, start, cv, ch = problem
         kernel = None
         if self.lr_kernel == "bicubic":
             sizes = zip(target.shape[-2:], start.shape[-2:])

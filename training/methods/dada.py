@@ -101,8 +101,7 @@ class DADA(DepthSRMethod):
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
         problem = self.network.prepare(constraint_of(batch), self.guide_of(batch))
-        solution = (self.unrolled if self.gradient == "unrolled" else self.equilibrium)(problem)
-        output = self.network.finish(solution, problem)
+        output = (self.unrolled if self.gradient == "unrolled" else self.equilibrium)(problem)
         loss = self.loss_weight * l1_loss(output, batch["depth_hr"], batch["valid"])
         self.check_finite(loss, batch)
         self.log("train_loss", loss, prog_bar=True)
@@ -110,10 +109,7 @@ class DADA(DepthSRMethod):
         return loss
 
     def compiled_parts(self) -> list[nn.Module]:
-        network = self.network
-        parts = [network.features, network.prior]
-        if network.trust is not None:
-            parts += [network.trust.readings, network.trust.guide]
+        parts = (self.network.features, self.network.prior, self.network.trust)
         return [part for part in parts if part is not None]
 
     def equilibrium(self, problem: Problem) -> torch.Tensor:
@@ -124,7 +120,7 @@ class DADA(DepthSRMethod):
 
     def unrolled(self, problem: Problem) -> torch.Tensor:
         """The paper's diffuse-adjust loop; gradients pass through its last `n_grad` iterations."""
-        target, start, cv, ch, _ = problem
+        target, start, cv, ch = problem
         # By the step, so that a resumed run draws what an unbroken one does, and all devices take equally long.
         iterations = random.Random(self.global_step).randrange(self.n_pre)
         with torch.autocast(start.device.type, enabled=False):

@@ -198,7 +198,7 @@ def test_trust_is_learned_on_top_of_features_that_were_trained_without_it(tmp_pa
     assert tiny.same_weights(learner.network.features, source.features)
     run_step(learner, batch_of(2)).backward()
     assert all(p.grad is not None for p in learner.network.trust.parameters())
-    assert learner.network.trust.guide in learner.compiled_parts()
+    assert learner.network.trust in learner.compiled_parts()
 
 
 @pytest.mark.parametrize(
