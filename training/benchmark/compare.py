@@ -17,6 +17,7 @@ from rich.console import Console
 
 from depth_sr_ros.consistency import ADJUSTMENTS
 from depth_sr_ros.models import diffuses, list_models, model_class
+from depth_sr_ros.weights import bundled_cards
 
 from .arguments import SHIPPED, add_method_options, entries_of, integers, progress_bar, shown_command
 from .blocks import check_blocks, write_blocks
@@ -139,11 +140,12 @@ def compare_command(arguments: argparse.Namespace) -> int:
 
 def _matching_constraints(entries: list[Entry]) -> list[Entry]:
     """With each diffusion method also one that is held to the bicubic kernel which made the LR image, unless its
-    block mean is to equal that."""
+    weights hold it to that already or its block mean is to equal the image."""
     matched = []
     for entry in entries:
         matched.append(entry)
-        if _diffuses(entry) and not entry.options.constraint and not entry.options.consistent:
+        held = entry.options.constraint or entry.options.consistent or _made_for_bicubic(entry)
+        if _diffuses(entry) and not held:
             matched.append(replace(entry, options=replace(entry.options, constraint="bicubic")))
     return matched
 
@@ -151,6 +153,14 @@ def _matching_constraints(entries: list[Entry]) -> list[Entry]:
 def _diffuses(entry: Entry) -> bool:
     name = entry.spec.partition(":")[0]
     return name in list_models() and diffuses(name)
+
+
+def _made_for_bicubic(entry: Entry) -> bool:
+    name, _, variant = entry.spec.partition(":")
+    return any(
+        (card.method, card.variant, card.options.get("lr_kernel")) == (name, variant, "bicubic")
+        for card in bundled_cards()
+    )
 
 
 def _guided(entry: Entry) -> bool:
