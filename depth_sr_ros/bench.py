@@ -39,7 +39,7 @@ SMALL, FULL = (240, 320), (480, 640)  # height, width
 # Depth (1, 1, H, W) in metres and RGB (1, 3, H, W) in [0, 1].
 Pair = tuple[torch.Tensor, torch.Tensor]
 # Start, source, cv, ch.
-Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+LoopProblem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 SECTIONS = ("equilibrium", "frames", "gradient", "methods")
 DIFFUSION = ("dada_rgb", "dada")
 
@@ -131,7 +131,7 @@ class _Scenes:
         guide = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
         return depth.to(self.device), guide.to(self.device)
 
-    def problem(self, name: str, scale: int, height: int, width: int, frame: int = 0) -> Problem:
+    def problem(self, name: str, scale: int, height: int, width: int, frame: int = 0) -> LoopProblem:
         """Start, source, cv and ch of a solve, float32; the source is the block mean of the valid pixels."""
         depth, guide = self.load(name, height, width, frame)
         source = block_mean(depth, scale)
@@ -148,13 +148,11 @@ def _equilibrium_rows(scenes: _Scenes, quick: bool) -> Iterator[dict]:
             yield row | _against_loop(problem, iterations)
 
 
-def _against_loop(problem: Problem, iterations: int) -> dict:
+def _against_loop(problem: LoopProblem, iterations: int) -> dict:
     start, source, cv, ch = problem
     seen = repeat(torch.isfinite(source), start.shape[-1] // source.shape[-1])
     loop_s, loop = _timed(lambda: diffuse_adjust(*problem, iterations), repeats=1)
-    solve_s, (solution, info) = _timed(
-        lambda: solve_equilibrium(*problem, return_info=True), repeats=5
-    )
+    solve_s, (solution, info) = _timed(lambda: solve_equilibrium(*problem, return_info=True), repeats=5)
     limit = solve_equilibrium(*(t.double() for t in (solution, source, cv, ch)), tolerance=1e-8, max_iterations=5000)
     return {
         "loop_iterations": iterations,

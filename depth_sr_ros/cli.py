@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told_from_options(word: str) -> str:
-    """`word`, or " -1e-3" for "-1e-3", which argparse takes for an option in Python before 3.14."""
-    return f" {word}" if re.fullmatch(r"-(\d+\.?\d*|\.\d+)e[-+]?\d+", word, re.IGNORECASE) else word
+    """`word`, or " -1e-3" for "-1e-3": negative numbers that argparse takes for options in Python before 3.14."""
+    return f" {word}" if re.fullmatch(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", word, re.IGNORECASE) else word
 
 
 @contextmanager
@@ -110,8 +110,9 @@ def _add_upsample(commands) -> None:
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default auto)")
     p.add_argument("--precision", choices=("auto", "float32", "float16", "bfloat16"), default="auto")
     p.add_argument("--weights", help="a bundled variant's name or a .safetensors file")
-    text = "make the output's block mean equal the input: additive (alone: that) or multiplicative"
-    p.add_argument("--consistent", nargs="?", choices=ADJUSTMENTS, const="additive", default=False, help=text)
+    p.add_argument("--consistent", action="store_true", help="make the output's block mean equal the input")
+    text = "with --consistent: shift or scale the pixels of a cell (default additive)"
+    p.add_argument("--consistent-adjustment", choices=ADJUSTMENTS, default="additive", help=text)
     _add_lr_kernel(p)
     p.add_argument("--fill-holes", action="store_true", help="estimate depth where the input has none")
     p.add_argument("--tile", type=int, metavar="N", help="work in tiles of N input pixels (saves memory)")
@@ -187,7 +188,7 @@ def _upsample(args: argparse.Namespace) -> None:
         size=args.size,
         precision=args.precision,
         weights=args.weights,
-        consistent=args.consistent,
+        consistent=args.consistent and args.consistent_adjustment,
         lr_kernel=args.lr_kernel,
         fill_holes=args.fill_holes,
         tile=args.tile,

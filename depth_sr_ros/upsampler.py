@@ -59,7 +59,7 @@ class DepthUpsampler:
             diffusion methods always do.
         max_iterations: of a diffusion method's solver per frame; None: the model's own (200 by default).
         time_budget_s: seconds from the call of `upsample` after which a diffusion method returns the solution so far,
-            which agrees with the input all the same; None: no limit. Its network, if it has one, always runs.
+            which agrees with the input as well; None: no limit. Its network, if it has one, always runs.
         lr_kernel: what the LR depth is of the HR depth, to which a diffusion method holds its result: the "block_mean"
             (what a depth camera's pixel measures) or the MATLAB "bicubic" (what images made for benchmarks often are).
             None: what the weights were trained for, the block mean where they do not say.

@@ -92,11 +92,15 @@ def test_upsample_options_reach_the_upsampler(tmp_path, capsys, depth_png):
 
 @pytest.mark.parametrize(
     ("words", "consistent"),
-    [((), False), (("--consistent",), "additive"), *(((f"--consistent={a}",), a) for a in consistency.ADJUSTMENTS)],
+    [
+        ((), False),
+        (("--consistent",), "additive"),
+        *((("--consistent-adjustment", a, "--consistent"), a) for a in consistency.ADJUSTMENTS),
+    ],
 )
 def test_consistent_names_its_adjustment(tmp_path, capsys, depth_png, words, consistent):
     out = tmp_path / "o.npy"
-    assert run(capsys, "upsample", depth_png, "--method", "bicubic", "-o", out, *words)[0] == 0
+    assert run(capsys, "upsample", *words, depth_png, "--method", "bicubic", "-o", out)[0] == 0
     expected = DepthUpsampler("bicubic", 4, consistent=consistent).upsample(read_depth(depth_png))
     np.testing.assert_array_equal(np.load(out), expected)
 
@@ -108,14 +112,15 @@ def test_upsample_holds_to_the_lr_kernel_that_is_asked_for(tmp_path, capsys, dep
     assert run(capsys, *common, "--lr-kernel", "bicubic")[0] == 0
     expected = DepthUpsampler("dada_rgb", 4, lr_kernel="bicubic").upsample(read_depth(depth_png), guide)
     np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-5)
-    code, _, err = run(capsys, *common, "--lr-kernel", "bicubic", "--consistent", "multiplicative")
+    code, _, err = run(capsys, *common, "--lr-kernel", "bicubic", "--consistent")
     assert code == 2 and "lr_kernel 'bicubic'" in err
 
 
 def test_choices_are_those_of_the_code_that_takes_them(capsys):
     """They are spelt out in cli.py because --help must not import torch."""
     assert (cli.ADJUSTMENTS, cli.LR_KERNELS) == (consistency.ADJUSTMENTS, equilibrium.LR_KERNELS)
-    for words, shown in ((("--lr-kernel", "nearest"), "block_mean"), (("--consistent", "yes"), "multiplicative")):
+    wrong = {("--lr-kernel", "nearest"): "block_mean", ("--consistent-adjustment", "yes"): "multiplicative"}
+    for words, shown in wrong.items():
         with pytest.raises(SystemExit) as info:
             main(["upsample", "in.png", "-o", "out.png", *words])
         assert info.value.code == 2 and shown in capsys.readouterr().err

@@ -48,7 +48,7 @@ class DADA(EquilibriumModel):
         trust: "exact" (the paper: the output agrees with every reading) or "learned", which needs a prior.
         depth_unit: divide depth by this, in the unit of depth_lr, and not by each sample's standard deviation:
             networks trained with one number for a whole data set, such as the authors', need theirs.
-        solver: `tolerance`, `max_iterations`, `adjustment`, `lr_kernel` of `EquilibriumModel`.
+        solver: options of `EquilibriumModel`.
 
     Raises:
         ValueError: for an option outside its range.

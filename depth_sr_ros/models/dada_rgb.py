@@ -18,7 +18,7 @@ class DadaRGB(EquilibriumModel):
     Args:
         scale: any integer from 1 to 32.
         kappa: edge sensitivity of eq. 2; smaller stops diffusion at weaker colour edges.
-        solver: `tolerance`, `max_iterations`, `adjustment` of `EquilibriumModel`.
+        solver: options of `EquilibriumModel`.
     """
 
     name = "dada_rgb"

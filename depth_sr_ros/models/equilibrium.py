@@ -21,8 +21,8 @@ class Problem(NamedTuple):
     """What a model leaves to the solver.
 
     Attributes:
-        target: (B, 1, h, w), the LR depth that the output is held to, NaN: no constraint. depth_lr itself, unless the
-            model corrects its readings.
+        target: (B, 1, h, w), the LR depth that the output is held to; NaN: no constraint, or what the start would
+            read there (`lr_kernel="bicubic"`). depth_lr itself, unless the model corrects its readings.
         start: (B, 1, H, W), finite, where diffusion starts.
         cv: (B, 1, H - 1, W), coefficients of vertical edges' flow.
         ch: (B, 1, H, W - 1), of horizontal ones.
@@ -38,7 +38,8 @@ class EquilibriumModel(DepthSRModel):
     """Guided anisotropic diffusion held to the LR depth (DADA, CVPR 2023): a subclass says where it starts and flows.
 
     The equilibrium is found by `depth_sr_ros.diffusion.solve_equilibrium` instead of 8000 loop iterations, in the
-    precision of depth_lr whatever autocast says. NaN cells of depth_lr put no constraint on the output. A guide pixel
+    precision of depth_lr whatever autocast says. NaN cells of depth_lr put no constraint on the output
+    (with the bicubic kernel, see there). A guide pixel
     of NaN has no colour (hidden from the RGB camera, or outside its image): a coefficient of an edge at such a pixel
     comes from the upsampled depth alone (`depth_coefficients`), never from a colour made up for it. The result
     follows any positive scale of the unit. The multiplicative adjustment (the paper's eq. 3) needs positive depth: a
@@ -184,17 +185,22 @@ class EquilibriumModel(DepthSRModel):
         )
 
     def seen_by_sensor(self, depth: torch.Tensor) -> torch.Tensor:
-        """What `lr_kernel` makes of HR depth (B, 1, H, W): (B, 1, h, w)."""
-        return bicubic(depth, scale=1 / self.scale) if self.lr_kernel == "bicubic" else block_mean(depth, self.scale)
+        """What `lr_kernel` makes of HR depth (B, 1, H, W): (B, 1, h, w), in its precision whatever autocast says."""
+        with torch.autocast(depth.device.type, enabled=False):
+            if self.lr_kernel == "bicubic":
+                return bicubic(depth, scale=1 / self.scale)
+            return block_mean(depth, self.scale)
 
 
 def upsampled(filled: torch.Tensor, scale: int) -> torch.Tensor:
     """Bicubic upsampling of hole-free depth, kept within each sample's own range.
 
-    Overshoot beside a large step can reach below 0, where depth ratios mean nothing.
+    Overshoot beside a large step can reach below 0, where depth ratios mean nothing. In the precision of `filled`
+    whatever autocast says.
     """
     low, high = filled.amin(dim=(1, 2, 3), keepdim=True), filled.amax(dim=(1, 2, 3), keepdim=True)
-    return bicubic(filled, scale=scale).clamp(low, high)
+    with torch.autocast(filled.device.type, enabled=False):
+        return bicubic(filled, scale=scale).clamp(low, high)
 
 
 def fill_invalid(image: torch.Tensor) -> torch.Tensor:

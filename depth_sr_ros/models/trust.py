@@ -30,12 +30,12 @@ class Trust(nn.Module):
         nn.init.constant_(self.weight[-1].bias, START)
 
     def forward(
-        self, reading: torch.Tensor, estimate: torch.Tensor, features: torch.Tensor, spread: torch.Tensor
+        self, reading: torch.Tensor, estimate: torch.Tensor, features: torch.Tensor, spread: torch.Tensor | float
     ) -> torch.Tensor:
         """The corrected readings.
 
         Args:
-            reading: (B, 1, h, w), NaN invalid.
+            reading: (B, 1, h, w), NaN invalid: to its neighbours, a reading that agrees with the estimate.
             estimate: (B, 1, h, w), what the readings would be of the network's own depth.
             features: (B, channels, h * s, w * s).
             spread: (B, 1, 1, 1) or a number, in the unit of depth: what distances are measured by.

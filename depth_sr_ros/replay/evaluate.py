@@ -55,6 +55,14 @@ class Replay:
         if self.extrinsics:
             Extrinsics.from_xyz_quaternion(self.extrinsics)
         MethodChoice.parse(self.method).check_kernel(self.lr_kernel)
+        if self.assume_registered and self.extrinsics:
+            raise ValueError("--assume-registered and --extrinsics contradict: give the one that holds for this camera")
+        for name in ("assume_registered", "extrinsics"):
+            if getattr(self, name) and not MethodChoice.parse(self.method).may_guide:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} says how RGB lies, and method {self.method!r} takes none: leave it "
+                    "out, or choose auto, guided or a guided network"
+                )
         if self.external:
             for name in ("assume_registered", "extrinsics", "lr_kernel"):
                 if getattr(self, name):

@@ -39,6 +39,11 @@ class MethodChoice:
         named = {f"method_{self.mode}": self.network} if self.network else {}
         return {"mode": self.mode, **named}
 
+    @property
+    def may_guide(self) -> bool:
+        """Whether RGB can have a part in it."""
+        return self.mode != "single" and (not self.network or model_class(self.network).requires_guide)
+
     def check_kernel(self, lr_kernel: str | None) -> None:
         """Check that a method which uses an LR kernel can come of this choice.
 

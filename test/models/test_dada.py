@@ -195,6 +195,22 @@ def test_readings_are_pulled_towards_the_prior_as_far_as_they_are_not_trusted(lr
     assert (trusted[0.0] - trusted[1.0])[held].abs().mean() > 0.1
 
 
+@pytest.mark.parametrize("lr_kernel", ["block_mean", "bicubic"])
+def test_autocast_moves_neither_start_nor_targets(lr_kernel):
+    depth, guide, _ = scene()
+    model = lite(prior="dsrnet", prior_options=SMALL_PRIOR, trust="learned", lr_kernel=lr_kernel)
+    problems = []
+    with torch.no_grad():
+        model.trust.weight[-1].weight.zero_()  # its own rounding is the network's affair
+        model.prior.head[-1].weight.zero_()
+        for enabled in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                problems.append(model.prepare(depth, guide))
+    assert problems[1].target.dtype == torch.float32
+    torch.testing.assert_close(problems[1].start, problems[0].start, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(problems[1].target, problems[0].target, rtol=0, atol=1e-3)
+
+
 def test_trust_looks_at_distances_in_the_depth_s_own_spread():
     depth, guide, _ = scene()
     model = lite(prior="dsrnet", prior_options=SMALL_PRIOR, trust="learned")

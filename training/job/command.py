@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,14 @@ def main(arguments: list[str] | None = None, entries: Iterable[Entry] = ENTRIES)
             print(f"packed {size / 1e6:.1f} MB into {given.pack}: carry it along and give it as --data")
             return 0
         check_pack(find_data())
+        report = Report(given.out)
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
-    report = Report(given.out)
-    failed = [entry.name for entry in wanted if not report.holds(entry) and not train(entry, given, overrides, report)]
+    failed = [
+        entry.name for entry in wanted if not report.holds(entry) and not attempt(entry, given, overrides, report)
+    ]
     show(wanted, report, failed)
     return 1 if failed else 0
 
@@ -77,7 +80,12 @@ class Report:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / "report.json"
-        self.entries: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        self.entries: dict[str, dict[str, Any]] = {}
+        if self.path.is_file():
+            try:
+                self.entries = json.loads(self.path.read_text())
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{self.path} is no report of this job ({error}): move it away") from None
 
     @property
     def weights(self) -> Path:
@@ -95,6 +103,15 @@ class Report:
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(self.entries, indent=2) + "\n")
         os.replace(partial, self.path)
+
+
+def attempt(entry: Entry, given: argparse.Namespace, overrides: list[str], report: Report) -> bool:
+    """`train`, where no error but an interruption ends the job: others may have their slices."""
+    try:
+        return train(entry, given, overrides, report)
+    except Exception:
+        traceback.print_exc()
+        return False
 
 
 def train(entry: Entry, given: argparse.Namespace, overrides: list[str], report: Report) -> bool:

@@ -38,7 +38,7 @@ def export(entry: Entry, checkpoint: Path, folder: Path, mad: float, how: str, m
         steps=saved["global_step"],
         date=datetime.date.today().isoformat(),
         scores={"validation": mad},
-        notes="; ".join(filter(None, ["MAD in 8-bit disparity levels", entry.notes, how])),
+        notes="; ".join(filter(None, [f"MAD in 8-bit disparity levels, LR by {entry.lr_kernel}", entry.notes, how])),
         licence=LICENCE,
     )
     path = folder / weights_path(model.name, model.scale, model.size).name

@@ -81,6 +81,12 @@ class DADA(DepthSRMethod):
             if size != "paper":
                 raise ValueError("encoder_weights are for the ResNet-50 of size 'paper': drop them or change the size")
             self.network.features.load_encoder(read_checkpoint(Path(encoder_weights)))
+        loop = self.network.lr_kernel == "block_mean" and self.network.adjustment == "multiplicative"
+        if gradient == "unrolled" and (not loop or self.network.trust is not None):
+            raise ValueError(
+                "gradient='unrolled' is the paper's loop: block mean, multiplicative, exact trust. Set "
+                "gradient=implicit, or leave lr_kernel, adjustment and trust out of options"
+            )
         self.gradient, self.solver_iterations = gradient, solver_iterations
         self.n_pre, self.n_grad, self.loss_weight = n_pre, n_grad, loss_weight
 
@@ -94,7 +100,7 @@ class DADA(DepthSRMethod):
             differ = sorted(key for key in shapes.keys() | found.keys() if shapes.get(key) != found.get(key))
             raise WeightsError(
                 f"{path} has no feature extractor of this network: {len(differ)} parameters differ, {differ[:3]}. "
-                "It must be of dada, of the same size and the same prior option"
+                "It must be of dada, of the same size and with the same prior and trust options"
             )
         self.network.load_state_dict(given, strict=False)
 

@@ -32,7 +32,8 @@ def load_from_scale(network: DepthSRModel, path: str | Path, scale: int) -> None
     strides = {f"{name}.weight": part for name, part in network.named_modules() if _is_projection(part, network.scale)}
     misfits = sorted(given.keys() ^ own.keys())
     for key in given.keys() & own.keys():
-        if key in strides and given[key].shape[:2] == own[key].shape[:2]:
+        differ = given[key].shape != own[key].shape  # a layer may have this stride whatever the network's scale
+        if differ and key in strides and given[key].shape[:2] == own[key].shape[:2]:
             given[key] = _resampled(given[key], strides[key], scale)
         if given[key].shape != own[key].shape:
             misfits.append(key)
@@ -49,7 +50,7 @@ def _is_projection(part: nn.Module, scale: int) -> bool:
 
 
 def _resampled(kernel: torch.Tensor, part: nn.Conv2d | nn.ConvTranspose2d, old_scale: int) -> torch.Tensor:
-    new_scale, padding = part.stride[0], part.padding[0]
+    new_scale, padding = part.stride[0], part.padding[0]  # the same padding at every scale
     # edges of the new taps among the old ones, of which tap j reaches from j to j + 1
     edges = (torch.arange(part.kernel_size[0] + 1) - padding) / new_scale * old_scale + padding
     old = torch.arange(kernel.shape[-1])

@@ -185,7 +185,7 @@ def test_features_start_from_those_of_another_scale(tmp_path, prior_file):
     path = save_weights(source, tmp_path / "x4.safetensors", ModelCard(**fields, date="2026-01-01"))
     learner = method(scale=2, features_from=str(path))
     assert tiny.same_weights(learner.network, source)
-    with pytest.raises(WeightsError, match="same prior option"):
+    with pytest.raises(WeightsError, match="same prior and trust options"):
         method(options={"prior": "dsrnet"}, prior_weights=str(prior_file), features_from=str(path))
 
 
@@ -210,6 +210,8 @@ def test_trust_is_learned_on_top_of_features_that_were_trained_without_it(tmp_pa
         ({"encoder_weights": "resnet50.pth"}, ValueError, "size 'paper'"),
         ({"encoder_weights": "resnet50.pth", "features_from": "x4.safetensors"}, ValueError, "drop one of them"),
         ({"n_grad": 0}, ValueError, "n_grad must be at least 1"),
+        ({"gradient": "unrolled", "options": {"lr_kernel": "bicubic"}}, ValueError, "the paper's loop"),
+        ({"gradient": "unrolled", "options": {"adjustment": "additive"}}, ValueError, "the paper's loop"),
         ({"options": {"kappa": 1}}, TypeError, "kappa"),
     ],
 )
