@@ -35,15 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         model, checkpoint = read_checkpoint(given.checkpoint)
-        card = ModelCard(
-            method=model.name,
-            scale=model.scale,
-            size=model.size,
+        card = card_of(
+            model,
+            checkpoint,
             variant=given.variant,
-            options=checkpoint["network"]["options"],
             data=given.data,
             lr_kernel=given.lr_kernel,
-            steps=checkpoint["global_step"],
             date=given.date,
             scores=validation_scores(checkpoint) | parse_scores(given.score),
             notes=given.notes,
@@ -55,6 +52,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print(json.dumps(card.model_dump()) if given.json else f"wrote {given.output} and its card")
     return 0
+
+
+def card_of(model: DepthSRModel, checkpoint: dict[str, Any], **fields: Any) -> ModelCard:
+    """The card of what `read_checkpoint` gave: network and steps are the checkpoint's, the rest is said in `fields`."""
+    return ModelCard(
+        method=model.name,
+        scale=model.scale,
+        size=model.size,
+        options=checkpoint["network"]["options"],
+        steps=checkpoint["global_step"],
+        **fields,
+    )
 
 
 def read_checkpoint(path: Path) -> tuple[DepthSRModel, dict[str, Any]]:

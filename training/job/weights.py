@@ -6,9 +6,9 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from depth_sr_ros.weights import ModelCard, save_weights, weights_path
+from depth_sr_ros.weights import save_weights, weights_path
 
-from ..export import read_checkpoint
+from ..export import card_of, read_checkpoint
 from .entries import LICENCE, Entry
 from .pack import sha256
 
@@ -28,14 +28,11 @@ def export(entry: Entry, checkpoint: Path, folder: Path, mad: float, how: str, m
         {"file", "sha256", "bytes" of the whole file, "parts": names, the file's own alone where it is small enough}.
     """
     model, saved = read_checkpoint(checkpoint)
-    card = ModelCard(
-        method=model.name,
-        scale=model.scale,
-        size=model.size,
-        options=saved["network"]["options"],
+    card = card_of(
+        model,
+        saved,
         data=entry.data,
         lr_kernel=entry.lr_kernel,
-        steps=saved["global_step"],
         date=datetime.date.today().isoformat(),
         scores={"validation": mad},
         notes="; ".join(filter(None, [f"MAD in 8-bit disparity levels, LR by {entry.lr_kernel}", entry.notes, how])),

@@ -30,7 +30,7 @@ def load_from_scale(network: DepthSRModel, path: str | Path, scale: int) -> None
     """
     given, own = read_tensors(path), network.state_dict()
     strides = {f"{name}.weight": part for name, part in network.named_modules() if _is_projection(part, network.scale)}
-    misfits = sorted(given.keys() ^ own.keys())
+    misfits = list(given.keys() ^ own.keys())
     for key in given.keys() & own.keys():
         differ = given[key].shape != own[key].shape  # a layer may have this stride whatever the network's scale
         if differ and key in strides and given[key].shape[:2] == own[key].shape[:2]:
@@ -40,7 +40,8 @@ def load_from_scale(network: DepthSRModel, path: str | Path, scale: int) -> None
     if misfits:
         raise WeightsError(
             f"{Path(path).name} (x{scale}) cannot start {network.name} x{network.scale} {network.size}: {len(misfits)} "
-            f"parameters differ in more than the scale, {misfits[:3]}. Take weights of a scale with the same widths"
+            f"parameters differ in more than the scale, {sorted(misfits)[:3]}. Take weights of a scale with the same "
+            "widths"
         )
     network.load_state_dict(given)
 
