@@ -256,9 +256,10 @@ def _models(args: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("method", "input", "scales", "size", "parameters", "bundled weights", title="Networks")
+    names = Column("bundled weights", overflow="fold")  # one cut short cannot be asked for
+    table = Table("method", "input", "scales", "size", "parameters", names, title="Networks")
     for row in rows:
         scales = row["scales"]
         span = f"{scales[0]}-{scales[-1]}" if len(scales) > 8 else ", ".join(map(str, scales))
