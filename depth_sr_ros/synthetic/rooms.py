@@ -1,4 +1,4 @@
-"""Furnished scenes by seed: a room, a desk seen from near, or loose shapes before slanted planes.
+"""Furnished scenes by seed: a room, a desk seen from near, loose shapes before slanted planes, or clutter (`clutter`).
 
 `random_scene(seed)` places what makes indoor depth hard: floors and walls at grazing angles, thin legs and stems,
 objects at several depths that overlap, print and tiles whose edges are not depth edges, and objects painted like
@@ -7,22 +7,20 @@ what stands behind them, whose depth edges are not colour edges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from depth_sr_ros.camera import Intrinsics
-from depth_sr_ros.synthetic.scene import Body, Light, Motion, Scene, rotation
-from depth_sr_ros.synthetic.shapes import Box, Cylinder, Plane, Room, Shape, Sphere
-from depth_sr_ros.synthetic.texture import Texture, plain, plaster, printed, random_colour, random_texture, stripes
+from depth_sr_ros.synthetic.builder import Builder
+from depth_sr_ros.synthetic.clutter import clutter
+from depth_sr_ros.synthetic.scene import Motion, Scene, rotation
+from depth_sr_ros.synthetic.shapes import Box, Cylinder, Plane, Room, Sphere
+from depth_sr_ros.synthetic.texture import plain, plaster, printed, random_colour, random_texture, stripes
 
-FLAT = ("plain", "plain", "plaster", "wood")
-BUSY = ("checker", "stripes", "tiles", "fabric", "marble", "spots", "printed")
-
-STILL = Motion()
-
-KINDS = ("room", "desk", "shapes")
+KINDS = ("room", "desk", "shapes", "clutter")
 """Kinds of scene that `random_scene` can make."""
+
+ANY = KINDS[:3]
+"""What "any" chooses from. Fixed: one more would give every seed another scene."""
 
 
 def default_camera(width: int = 640, height: int = 480) -> Intrinsics:
@@ -36,7 +34,7 @@ def random_scene(seed: int, kind: str = "room", motion: float = 1.0) -> Scene:
 
     Args:
         seed: the same seed gives the same scene.
-        kind: one of `KINDS`, or "any" for one chosen by the seed.
+        kind: one of `KINDS`, or "any" for one of `ANY`, chosen by the seed.
         motion: strength of the camera's and the objects' motion; 0 for a still scene.
 
     Raises:
@@ -44,11 +42,11 @@ def random_scene(seed: int, kind: str = "room", motion: float = 1.0) -> Scene:
     """
     rng = np.random.default_rng(seed)
     if kind == "any":
-        kind = KINDS[int(rng.integers(len(KINDS)))]
+        kind = ANY[int(rng.integers(len(ANY)))]
     if kind not in KINDS:
         raise ValueError(f"unknown kind of scene {kind!r}; choose one of {', '.join(KINDS)} or any")
-    build = _Builder(rng, motion)
-    {"room": _room, "desk": _desk, "shapes": _shapes}[kind](build)
+    build = Builder(rng, motion)
+    {"room": _room, "desk": _desk, "shapes": _shapes, "clutter": clutter}[kind](build)
     scene = Scene(
         bodies=tuple(build.bodies),
         lights=tuple(build.lights),
@@ -61,47 +59,7 @@ def random_scene(seed: int, kind: str = "room", motion: float = 1.0) -> Scene:
     return scene.exposed(default_camera())
 
 
-@dataclass
-class _Builder:
-    """Collects bodies and lights; the helpers put things where their feet stand."""
-
-    rng: np.random.Generator
-    motion: float
-    bodies: list[Body] = field(default_factory=list)
-    lights: list[Light] = field(default_factory=list)
-    pitch: float = 0.0
-
-    def texture(self, busy: float = 0.35) -> Texture:
-        return random_texture(self.rng, BUSY if self.rng.random() < busy else FLAT)
-
-    def swing(self, chance: float = 0.3, size: float = 0.06) -> Motion:
-        if self.rng.random() > chance:
-            return STILL
-        amplitude = self.motion * self.rng.uniform(-size, size, 3) * (1, 0, 1)
-        return Motion(tuple(amplitude), self.rng.uniform(2, 5), self.rng.uniform(0, 6))
-
-    def add(self, shape: Shape, centre, texture=None, turn=None, motion=STILL, gloss=0.0) -> None:
-        turn = np.eye(3) if turn is None else turn
-        texture = self.texture() if texture is None else texture
-        self.bodies.append(Body(shape, texture, np.asarray(centre, float), turn, motion, gloss))
-
-    def box(self, x, floor, z, half, yaw=0.0, texture=None, motion=STILL, gloss=0.0) -> None:
-        """A box of half extents `half` that stands on the height `floor` (y down)."""
-        self.add(Box(*half), (x, floor - half[1], z), texture, rotation(yaw=yaw), motion, gloss)
-
-    def stick(self, start, end, radius, texture=None, motion=STILL) -> None:
-        """A thin cylinder from `start` to `end`, (3,) metres each."""
-        start, end = np.asarray(start, float), np.asarray(end, float)
-        axis = end - start
-        length = np.linalg.norm(axis)
-        y = axis / length
-        x = np.cross(y, [0.0, 0.0, 1.0] if abs(y[2]) < 0.9 else [1.0, 0.0, 0.0])
-        x /= np.linalg.norm(x)
-        turn = np.stack([x, y, np.cross(x, y)], axis=1)
-        self.add(Cylinder(radius, length / 2), (start + end) / 2, texture, turn, motion)
-
-
-def _room(b: _Builder) -> None:
+def _room(b: Builder) -> None:
     rng = b.rng
     half = np.array([rng.uniform(1.8, 3.2), 1.25, rng.uniform(2.2, 3.6)])
     eye = rng.uniform(0.9, 1.6)  # camera height above the floor
@@ -130,14 +88,14 @@ def _room(b: _Builder) -> None:
         z = rng.uniform(1.2, max(back - 1.0, 1.5))
         _table(b, rng.uniform(-0.45, 0.45) * z, floor, z, wall)
     for _ in range(int(rng.integers(1, 3))):
-        position = centre + turn @ np.array(
-            [rng.uniform(-0.7, 0.7) * half[0], -half[1] + 0.25, rng.uniform(-0.8, 0.4) * half[2]]
+        b.lamp(
+            centre
+            + turn @ np.array([rng.uniform(-0.7, 0.7) * half[0], -half[1] + 0.25, rng.uniform(-0.8, 0.4) * half[2]])
         )
-        b.lights.append(_lamp_light(rng, position))
     b.pitch = rng.uniform(0.08, 0.4)
 
 
-def _wall_things(b: _Builder, half, centre, turn, wall) -> None:
+def _wall_things(b: Builder, half, centre, turn, wall) -> None:
     """On the back wall: flat prints (colour edges only), frames and a shelf (both), a bump painted as the wall."""
     rng = b.rng
     for _ in range(int(rng.integers(1, 4))):
@@ -158,7 +116,7 @@ def _wall_things(b: _Builder, half, centre, turn, wall) -> None:
         b.add(Box(rng.uniform(0.1, 0.35), half[1], depth), centre + turn @ at, wall, turn)
 
 
-def _desk(b: _Builder) -> None:
+def _desk(b: Builder) -> None:
     rng = b.rng
     top = rng.uniform(0.3, 0.5)
     faces = {"-y": random_texture(rng, ("wood", "plain", "fabric", "tiles")), "": plaster(rng)}
@@ -169,11 +127,11 @@ def _desk(b: _Builder) -> None:
         _desk_item(b, rng.uniform(-0.5, 0.5) * z, top, z)
     if rng.random() < 0.6:
         _desk_lamp(b, rng.uniform(-0.4, 0.4), top, rng.uniform(0.8, 1.3))
-    b.lights.append(_lamp_light(rng, np.array([rng.uniform(-1, 1), rng.uniform(-1.8, -1.0), rng.uniform(-0.3, 1)])))
+    b.lamp(np.array([rng.uniform(-1, 1), rng.uniform(-1.8, -1.0), rng.uniform(-0.3, 1)]))
     b.pitch = rng.uniform(0.2, 0.5)
 
 
-def _shapes(b: _Builder) -> None:
+def _shapes(b: Builder) -> None:
     rng = b.rng
     for _ in range(2):
         turn = rotation(rng.uniform(0.7, 2.4), rng.uniform(-0.6, 0.6), rng.uniform(-0.8, 0.8))
@@ -193,15 +151,10 @@ def _shapes(b: _Builder) -> None:
             b.add(Cylinder(size * 0.6, size * rng.uniform(0.4, 1.8)), at, None, turn, motion, gloss)
         else:
             b.stick(at - turn[1] * 0.4, at + turn[1] * 0.4, rng.uniform(0.004, 0.02), motion=motion)
-    b.lights.append(_lamp_light(rng, rng.uniform((-2, -2, -1), (2, -0.5, 1))))
+    b.lamp(rng.uniform((-2, -2, -1), (2, -0.5, 1)))
 
 
-def _lamp_light(rng: np.random.Generator, position: np.ndarray) -> Light:
-    warmth = rng.uniform(0, 0.25)
-    return Light(position, np.array([1.0, 1 - warmth / 2, 1 - warmth]) * rng.uniform(0.9, 1.6), rng.uniform(3, 6))
-
-
-def _table(b: _Builder, x, floor, z, wall) -> None:
+def _table(b: Builder, x, floor, z, wall) -> None:
     rng = b.rng
     height, wide, deep = rng.uniform(0.4, 0.78), rng.uniform(0.3, 0.75), rng.uniform(0.25, 0.45)
     yaw, wood = rng.uniform(-0.7, 0.7), b.texture(0.15)
@@ -218,7 +171,7 @@ def _table(b: _Builder, x, floor, z, wall) -> None:
         _desk_item(b, at[0], top, at[2])
 
 
-def _desk_item(b: _Builder, x, top, z) -> None:
+def _desk_item(b: Builder, x, top, z) -> None:
     rng = b.rng
     kind, motion, gloss = rng.choice([0, 1, 1, 2, 3, 3, 4, 5]), b.swing(0.25, 0.03), float(rng.choice([0, 0, 0, 0.6]))
     yaw = rng.uniform(-1.5, 1.5)
@@ -247,7 +200,7 @@ def _desk_item(b: _Builder, x, top, z) -> None:
         b.stick((x, top, z + 0.03), (x, top - 0.12, z + 0.03), 0.015, plain(rng))
 
 
-def _desk_lamp(b: _Builder, x, top, z) -> None:
+def _desk_lamp(b: Builder, x, top, z) -> None:
     metal = plain(b.rng)
     elbow = np.array([x + b.rng.uniform(-0.1, 0.1), top - 0.3, z])
     head = elbow + np.array([b.rng.uniform(-0.2, 0.2), -0.08, -0.1])
@@ -257,7 +210,7 @@ def _desk_lamp(b: _Builder, x, top, z) -> None:
     b.add(Cylinder(0.06, 0.04), head, b.texture(0))
 
 
-def _chair(b: _Builder, x, floor, z, wall) -> None:
+def _chair(b: Builder, x, floor, z, wall) -> None:
     rng = b.rng
     yaw, paint, seat = rng.uniform(-3, 3), b.texture(0), floor - 0.45
     turn, motion = rotation(yaw=yaw), b.swing(0.3)
@@ -271,7 +224,7 @@ def _chair(b: _Builder, x, floor, z, wall) -> None:
         b.stick(ends[0], ends[1], 0.012, paint, motion)
 
 
-def _cartons(b: _Builder, x, floor, z, wall) -> None:
+def _cartons(b: Builder, x, floor, z, wall) -> None:
     rng, top = b.rng, floor
     for _ in range(int(rng.integers(1, 4))):
         half = rng.uniform(0.1, 0.28, 3)
@@ -280,14 +233,14 @@ def _cartons(b: _Builder, x, floor, z, wall) -> None:
         top -= 2 * half[1]
 
 
-def _floor_lamp(b: _Builder, x, floor, z, wall) -> None:
+def _floor_lamp(b: Builder, x, floor, z, wall) -> None:
     metal, height = plain(b.rng), b.rng.uniform(1.2, 1.7)
     b.add(Cylinder(0.13, 0.012), (x, floor - 0.012, z), metal)
     b.stick((x, floor, z), (x, floor - height, z), b.rng.uniform(0.008, 0.018), metal)
     b.add(Cylinder(0.15, 0.12), (x, floor - height, z), b.texture(0.2))
 
 
-def _plant(b: _Builder, x, floor, z, wall) -> None:
+def _plant(b: Builder, x, floor, z, wall) -> None:
     rng = b.rng
     half = rng.uniform(0.12, 0.25)
     b.add(Cylinder(0.13, half), (x, floor - half, z))
@@ -300,12 +253,12 @@ def _plant(b: _Builder, x, floor, z, wall) -> None:
         b.add(Sphere(rng.uniform(0.03, 0.08)), tip, green, None, motion)
 
 
-def _ball(b: _Builder, x, floor, z, wall) -> None:
+def _ball(b: Builder, x, floor, z, wall) -> None:
     radius = b.rng.uniform(0.1, 0.3)
     gloss = float(b.rng.choice([0, 0.4]))
     b.add(Sphere(radius), (x, floor - radius, z), None, None, b.swing(0.6, 0.2), gloss)
 
 
-def _pillar(b: _Builder, x, floor, z, wall) -> None:
+def _pillar(b: Builder, x, floor, z, wall) -> None:
     texture = wall if b.rng.random() < 0.3 else plaster(b.rng, random_colour(b.rng))
     b.add(Cylinder(b.rng.uniform(0.06, 0.18), 1.3), (x, floor - 1.3, z), texture)
