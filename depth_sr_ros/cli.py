@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from depth_sr_ros import import_weights
+from depth_sr_ros.process import prepare_process
 
 # Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
 # So these names, which belong to consistency.py and models/equilibrium.py, stand here again.
@@ -28,8 +29,7 @@ LR_KERNELS = ("block_mean", "bicubic")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    # Spinning OpenMP threads make a busy machine crawl (see replay/node_process); read when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare_process()
     parser = build_parser(with_bench=argv[:1] == ["bench"])
     args = parser.parse_args([_told_from_options(word) for word in argv])
     try:

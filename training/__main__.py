@@ -10,6 +10,8 @@ import sys
 
 import torch
 
+from depth_sr_ros.process import keep_freed_memory
+
 from .cli import run
 from .export import main as export
 from .job import main as job
@@ -20,6 +22,7 @@ def main() -> int:
     # Before the first parallel region: threads started later inherit the setting. Activations of 1e-39 otherwise
     # slow a CPU down several times.
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     if sys.argv[1:2] == ["export"]:
         return export(sys.argv[2:])
     if sys.argv[1:2] == ["job"]:

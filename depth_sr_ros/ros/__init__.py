@@ -1,7 +1,5 @@
 """The ROS side: everything that imports rclpy."""
 
-import os
+from depth_sr_ros.process import prepare_process
 
-# Before torch loads OpenMP: threads that spin while they wait for each other starve a node that shares its cores
-# (29 s instead of 0.7 s per frame were measured on two busy ones).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+prepare_process()  # here, because OpenMP's part counts only before torch is imported

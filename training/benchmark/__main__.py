@@ -1,8 +1,7 @@
-import os
+from depth_sr_ros.process import prepare_process
 
-# Before torch starts its threads: on a busy machine spinning ones make every small operation wait for the others.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+prepare_process()  # before the import below, which imports torch
 
-from .cli import main
+from .cli import main  # noqa: E402
 
 raise SystemExit(main())
