@@ -77,12 +77,12 @@ def entries_of(arguments: argparse.Namespace) -> list[Entry]:
 def shown_command(name: str, parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
     """The command as a page shows it: what was not default, and the reader's own data folder in place of ours."""
     parts = ["python -m training.benchmark", name, "--root $DEPTH_SR_DATA"]
-    for option in ("groups", "frames", "methods", "scales", "weights", "size", "consistent", "constraint"):
+    for option in ("groups", "frames", "steps", "methods", "scales", "weights", "size", "consistent", "constraint"):
         value = getattr(arguments, option, None)
         if value is not None and value != parser.get_default(option):
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             parts.append(f"--{option} {text}")
-    if arguments.self_ensemble:
+    if getattr(arguments, "self_ensemble", False):
         parts.append("--self-ensemble")
     if arguments.write:
         parts.append("--write " + " ".join(page.name if page.is_absolute() else str(page) for page in arguments.write))

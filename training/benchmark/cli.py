@@ -1,4 +1,4 @@
-"""``python -m training.benchmark``: one data set's table; the commands compare, sensors and tune stand beside it."""
+"""``python -m training.benchmark``: one data set's table; the commands beside it have files of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from . import report
 from .arguments import add_method_options, check_choices, entries_of, floats, integers, names, progress_bar
+from .budget import budget_command, budget_parser
 from .compare import compare_command, compare_parser
 from .datasets import DatasetError
 from .evaluate import Outputs, evaluate
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
             return sensor_command(sensor_parser().parse_args(argv[1:]))
         if argv[:1] == ["compare"]:
             return compare_command(compare_parser().parse_args(argv[1:]))
+        if argv[:1] == ["budget"]:
+            return budget_command(*budget_parser().parse_known_args(argv[1:]))
         if argv[:1] == ["tune"]:
             return tune_command(_tune_parser().parse_args(argv[1:]))
         return run_command(_run_parser().parse_args(argv), argv)
@@ -42,8 +45,9 @@ def _run_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.benchmark",
         description="Score methods by a paper's protocol; published rows stand beside the measured ones.",
-        epilog="Commands of their own, with --help each: 'compare' writes the comparison into the docs, 'sensors' "
-        "scores on real depth cameras' frames, 'tune' tunes the classical filters.",
+        epilog="Commands of their own, with --help each: 'compare' writes the comparison into the docs, 'budget' "
+        "trains all networks alike and compares them, 'sensors' scores on real depth cameras' frames, 'tune' tunes the "
+        "classical filters.",
     )
     parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
     parser.add_argument("--root", type=Path, help="folder of the data set (synthetic needs none)")

@@ -55,3 +55,19 @@ def small2005(tmp_path) -> Path:
             y, x = np.clip(np.arange(66) - 3, 0, None), np.clip(np.arange(82) - 7, 0, None)
             cv2.imwrite(str(folder / "depth_msgnet_b.bmp"), depth[y][:, x])
     return tmp_path / "small2005"
+
+
+@pytest.fixture
+def data(tmp_path, small2005, scene_images):
+    """Tiny data in the layouts of the comparison: Books and Laundry, and one held-out scene with both views."""
+    root = tmp_path / "data"
+    root.mkdir()
+    small2005.rename(root / "middlebury2005")
+    folder = root / "middlebury2006_third" / "Rocks2"
+    folder.mkdir(parents=True)
+    for view in (1, 5):
+        disparity, colour = scene_images(view)
+        disparity[5:9, 5:9] = 0  # a hole
+        cv2.imwrite(str(folder / f"disp{view}.png"), disparity)
+        cv2.imwrite(str(folder / f"view{view}.png"), colour[..., ::-1])
+    return root

@@ -1,6 +1,5 @@
 import json
 
-import cv2
 import numpy as np
 import pytest
 
@@ -12,22 +11,6 @@ from training.benchmark.datasets import DatasetError
 from training.benchmark.methods import Entry, Options, shipped_entries
 
 BLOCK = "<!-- benchmark:{0} -->\nold\n<!-- /benchmark:{0} -->\n"
-
-
-@pytest.fixture
-def data(tmp_path, small2005, scene_images):
-    """Tiny data in the layouts of the comparison: Books and Laundry, and one held-out scene with both views."""
-    root = tmp_path / "data"
-    root.mkdir()
-    small2005.rename(root / "middlebury2005")
-    folder = root / "middlebury2006_third" / "Rocks2"
-    folder.mkdir(parents=True)
-    for view in (1, 5):
-        disparity, colour = scene_images(view)
-        disparity[5:9, 5:9] = 0  # a hole
-        cv2.imwrite(str(folder / f"disp{view}.png"), disparity)
-        cv2.imwrite(str(folder / f"view{view}.png"), colour[..., ::-1])
-    return root
 
 
 def test_one_command_writes_all_tables(data, tmp_path, capsys):

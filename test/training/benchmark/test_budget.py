@@ -1,0 +1,90 @@
+"""The comparison of networks trained alike."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from training.benchmark import budget
+from training.benchmark.budget import Run
+from training.benchmark.cli import main
+from training.cli import run as train
+
+TINY = """
+base: trainer.yaml
+trainer: {accelerator: cpu, enable_progress_bar: false, enable_model_summary: false}
+model: {class_path: %s, init_args: {size: lite, options: %s}}
+data:
+  with_guide: false
+  patches_per_epoch: 64
+  sources: [{class_path: SyntheticScenes, init_args: {count: 2, width: 160, height: 144}}]
+  validation_sources: [{class_path: SyntheticScenes, init_args: {count: 1, seed: 9, width: 96, height: 64}}]
+"""
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """Tiny networks in place of the real ones, trained in this process; the list of trainings so far."""
+    networks = {"dsrnet": ("Supervised", "{width: 4, width_lr: 4, units: 2}"), "csan": ("CSAN", "{attention: false}")}
+    for name, network in networks.items():
+        (tmp_path / f"{name}.yaml").write_text(TINY % network)
+    monkeypatch.setattr(budget, "BUDGET_CONFIGS", {name: str(tmp_path / f"{name}.yaml") for name in networks})
+    monkeypatch.setattr(budget, "PATCHES", {2: (32, 2), 4: (32, 2)})
+    calls = []
+
+    def in_this_process(command, check):
+        calls.append(command[3:])
+        return SimpleNamespace(returncode=train(command[3:]))
+
+    monkeypatch.setattr(budget.subprocess, "run", in_this_process)
+    return calls
+
+
+def test_networks_are_trained_once_and_compared(data, tmp_path, trained, capsys):
+    page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
+    page.write_text("# Page\n<!-- benchmark:budget -->\nold\n<!-- /benchmark:budget -->\n")
+    command = ["budget", "--root", str(data), "--steps", "2", "--runs", str(tmp_path / "runs"), "--scales", "2,4"]
+    command += ["--methods", "dsrnet,csan", "--json", str(numbers), "--write", str(page), "--trainer.precision", "32"]
+    assert main(command) == 0
+    assert len(trained) == 4 and all(call[-2:] == ["--trainer.precision", "32"] for call in trained)
+    results = json.loads(numbers.read_text())["results"]
+    assert {(r["method"], r["scale"]) for r in results} == {
+        (method, scale) for method in ("bicubic", "dsrnet", "csan") for scale in (2, 4)
+    }
+    assert {r["scene"] for r in results} == {"Books", "Laundry", "Rocks2", "Rocks2-view5"}
+    score = {(r["method"], r["scale"], r["scene"]): r["scores"]["mad"] for r in results}
+    held = (score["dsrnet", 2, "Rocks2"] + score["dsrnet", 2, "Rocks2-view5"]) / 2
+    text = page.read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| x2 | dsrnet | depth |")).replace("*", "")
+    cells = [cell.strip() for cell in row.split("|")][-4:-1]
+    assert cells == [f"{score['dsrnet', 2, 'Books']:.3f}", f"{score['dsrnet', 2, 'Laundry']:.3f}", f"{held:.3f}"]
+    assert "after 2 steps" in text and "old" not in text and str(tmp_path) not in text
+    assert main(command) == 0
+    assert len(trained) == 4  # nothing was left to train
+
+
+def test_an_interrupted_training_goes_on(data, tmp_path, trained):
+    command = ["budget", "--root", str(data), "--runs", str(tmp_path / "runs"), "--scales", "2", "--methods", "dsrnet"]
+    assert main([*command, "--steps", "2"]) == 0
+    short, long = (Run("dsrnet", 2, steps, tmp_path / "runs") for steps in (2, 4))
+    shutil.copytree(short.folder, long.folder)  # as if the longer one had been killed after two steps
+    (long.folder / "checkpoints" / "broken.ckpt").write_bytes(b"cut")
+    assert short.finished() and not long.finished()
+    assert main([*command, "--steps", "4"]) == 0
+    assert trained[-1][-2] == "--ckpt_path" and Path(trained[-1][-1]).parent == long.folder / "checkpoints"
+    assert long.finished()
+    first, second = (torch.load(run.checkpoint(), weights_only=True) for run in (short, long))
+    assert (first["global_step"], second["global_step"]) == (2, 4)
+
+
+def test_a_failed_training_is_named(data, tmp_path, trained, monkeypatch, capsys):
+    monkeypatch.setattr(budget.subprocess, "run", lambda command, check: SimpleNamespace(returncode=1))
+    command = ["budget", "--root", str(data), "--runs", str(tmp_path / "runs"), "--scales", "2", "--methods", "dsrnet"]
+    assert main(command) == 1
+    assert "dsrnet_x2_600_steps: the training ended with 1" in capsys.readouterr().err
+    assert main([*command, "--steps", "0"]) == 2
+    assert main([*command[:-1], "bicubic"]) == 2
+    assert "--methods: unknown bicubic; choose from dsrnet, csan" in capsys.readouterr().err

@@ -1,0 +1,233 @@
+"""``python -m training.benchmark budget``: every network trained from random weights by the same number of steps on
+patches of the same size, then scored side by side.
+
+What ships has been trained for as long as it helped, one network longer than another; this says what the networks
+themselves are worth. LR maps are MATLAB's bicubic ones everywhere. Each network learns from what its own config names:
+depth alone may use depth maps without colour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markdown import Markdown
+
+from depth_sr_ros.weights import WeightsError, save_weights
+
+from ..export import card_of, read_checkpoint
+from .arguments import check_choices, integers, names, progress_bar, shown_command
+from .blocks import check_blocks, write_blocks
+from .datasets import DatasetError, middlebury2005
+from .evaluate import Result, evaluate
+from .methods import Entry
+from .other_datasets import validation2006
+from .report import machine
+
+BLOCK = "budget"
+CONFIGS = Path(__file__).parents[1] / "configs"
+BUDGET_CONFIGS = {
+    "dsrnet": "dsrnet_lite.yaml",
+    "csan": "csan_lite.yaml",
+    "bridgenet": "bridgenet_lite.yaml",
+    "dada": "dada_lite_bicubic_no_prior.yaml",
+}
+PATCHES = {2: (128, 8), 4: (128, 8), 8: (128, 8), 16: (192, 4)}
+"""Side in HR pixels and batch size by scale: at x16 a smaller patch has too few LR pixels."""
+SCENES = ("Books", "Laundry")
+HELD_OUT = "validation scenes"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of the comparison, in a folder of its own."""
+
+    method: str
+    scale: int
+    steps: int
+    runs: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints are, and the weights made of the last one."""
+        return self.runs / f"{self.method}_x{self.scale}_{self.steps}_steps"
+
+    def checkpoint(self) -> Path | None:
+        """The checkpoint that got furthest."""
+        steps = {}
+        for path in self.folder.glob("checkpoints/*.ckpt"):
+            try:
+                steps[path] = read_checkpoint(path)[1]["global_step"]
+            except WeightsError:  # written when the run was killed
+                continue
+        return max(steps, key=steps.get, default=None)
+
+    def finished(self) -> bool:
+        """Whether a checkpoint has all the steps."""
+        found = self.checkpoint()
+        return found is not None and read_checkpoint(found)[1]["global_step"] >= self.steps
+
+    def arguments(self, more: Iterable[str] = ()) -> list[str]:
+        """Of ``python -m training``: this run, from its last checkpoint where it has one."""
+        patch, batch = PATCHES[self.scale]
+        logger = "--trainer.logger.init_args."
+        given = {
+            "--config": CONFIGS / BUDGET_CONFIGS[self.method],
+            "--data.scale": self.scale,
+            "--data.patch": patch,
+            "--data.batch_size": batch,
+            "--trainer.max_steps": self.steps,
+            "--trainer.max_epochs": -1,
+            "--trainer.val_check_interval": self.steps,
+            "--trainer.check_val_every_n_epoch": "null",
+            f"{logger}save_dir": self.runs,
+            f"{logger}name": "",
+            f"{logger}version": self.folder.name,
+        }
+        parts = ["fit", *(str(part) for pair in given.items() for part in pair), *more]
+        resumed = self.checkpoint()
+        return parts if resumed is None else [*parts, "--ckpt_path", str(resumed)]
+
+    def weights(self) -> Path:
+        """The finished run's weights as a file that the benchmark loads."""
+        model, checkpoint = read_checkpoint(self.checkpoint())
+        path = self.folder / f"{self.method}_x{self.scale}.safetensors"
+        config = BUDGET_CONFIGS[self.method]
+        card = card_of(model, checkpoint, data=config, lr_kernel="MATLAB bicubic", date="", notes="same budget")
+        save_weights(model, path, card)
+        return path
+
+
+def budget_parser() -> argparse.ArgumentParser:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.benchmark budget",
+        description="Train every network by the same number of steps, score them, and write the table into Markdown "
+        "pages. Finished trainings are kept and an interrupted one goes on. Other arguments, such as "
+        "--trainer.precision bf16-mixed, go to every training.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--root", type=Path, required=True, help="folder that holds middlebury2005/ and middlebury2006_third/"
+    )
+    parser.add_argument("--steps", type=int, default=600, help="of every training, default 600")
+    parser.add_argument("--methods", type=names, default=list(BUDGET_CONFIGS), help=f"of {', '.join(BUDGET_CONFIGS)}")
+    parser.add_argument("--scales", type=integers, default=list(PATCHES), help="comma-separated, default 2,4,8,16")
+    parser.add_argument("--runs", type=Path, default=Path("runs/budget"), help="folder for the trainings")
+    parser.add_argument("--write", type=Path, nargs="+", default=[], help=f"Markdown pages with a block '{BLOCK}'")
+    parser.add_argument("--json", type=Path, help="file for all numbers")
+    return parser
+
+
+def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
+    """Train what is not trained yet, score, print, write; 0 done, 1 a training failed."""
+    check_choices("--methods", arguments.methods, BUDGET_CONFIGS)
+    check_choices("--scales", map(str, arguments.scales), map(str, PATCHES))
+    if arguments.steps < 1:
+        raise DatasetError(f"--steps must be at least 1, got {arguments.steps}")
+    for page in arguments.write:
+        check_blocks(page, [BLOCK])
+    data = {
+        "middlebury2005": middlebury2005(arguments.root / "middlebury2005", list(SCENES)),
+        HELD_OUT: validation2006(arguments.root / "middlebury2006_third", None),
+    }
+    runs = [
+        Run(method, scale, arguments.steps, arguments.runs)
+        for scale in arguments.scales
+        for method in arguments.methods
+    ]
+    for run in runs:
+        if not run.finished():
+            print(f"{run.folder.name}: training", flush=True)
+            done = subprocess.run([sys.executable, "-m", "training", *run.arguments(overrides)], check=False)
+            if done.returncode != 0:
+                print(f"error: {run.folder.name}: the training ended with {done.returncode}", file=sys.stderr)
+                return 1
+    results = score(runs, data)
+    command = shown_command("budget", budget_parser(), arguments)
+    text = budget_markdown(results, arguments.steps, " ".join([command, *overrides]))
+    Console().print(Markdown(text))
+    for page in arguments.write:
+        print(f"{page}: {', '.join(write_blocks(page, {BLOCK: text}))} written")
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        records = [result.as_json() for result in results]
+        arguments.json.write_text(json.dumps({"command": command, "machine": machine(), "results": records}, indent=1))
+    return 0
+
+
+def score(runs: list[Run], data: dict) -> list[Result]:
+    """Bicubic and every run's network on all scenes, LR by MATLAB's bicubic; methods under their plain names."""
+    results = []
+    with progress_bar() as progress:
+        task = progress.add_task("budget", total=None)
+        for scale in dict.fromkeys(run.scale for run in runs):
+            entries = {Entry("bicubic"): "bicubic"}
+            entries |= {Entry(f"{run.method}:{run.weights()}"): run.method for run in runs if run.scale == scale}
+            for dataset, scenes in data.items():
+                for entry, name in entries.items():
+                    found, problems = evaluate(
+                        dataset,
+                        scenes,
+                        [entry],
+                        [scale],
+                        ["protocol"],
+                        [0.0],
+                        on_step=lambda text: progress.update(task, advance=1, description=text),
+                    )
+                    if problems:
+                        raise DatasetError("; ".join(problems))
+                    results += [replace(result, method=name) for result in found]
+    return results
+
+
+def budget_markdown(results: list[Result], steps: int, command: str) -> str:
+    """A line per scale and method: learned values, time of a full-size image, MAD on Books, Laundry and the held-out
+    scenes' mean; the best of a scale is bold."""
+    columns = (*SCENES, HELD_OUT)
+    patches = ", ".join(f"x{scale}: {batch} of {side} x {side}" for scale, (side, batch) in PATCHES.items())
+    lines = [
+        f"`{command}`, {machine()}",
+        "",
+        f"MAD in 8-bit disparity levels, MATLAB bicubic LR, after {steps} steps from random weights; patches a step: "
+        f"{patches}. Time is that of a full-size image.",
+        "",
+        f"| scale | method | input | parameters | time (s) | x bicubic | {' | '.join(columns)} |",
+        "| --- | --- | --- | ---: | ---: | ---: | " + " | ".join("---:" for _ in columns) + " |",
+    ]
+    for scale in sorted({result.scale for result in results}):
+        rows = {}
+        for result in results:
+            if result.scale == scale:
+                rows.setdefault(result.method, []).append(result)
+        means = {method: _means(found) for method, found in rows.items()}
+        best = {column: min(mean[column] for mean in means.values()) for column in columns}
+        for method, found in rows.items():
+            full = [result for result in found if result.scene in SCENES]
+            cells = [f"{means[method][column]:.3f}" for column in columns]
+            cells = [
+                f"**{cell}**" if means[method][column] == best[column] else cell
+                for cell, column in zip(cells, columns)
+            ]
+            cost = (
+                f"{found[0].parameters:,}",
+                f"{np.median([result.seconds for result in full]):.2f}",
+                f"{np.median([result.time_ratio for result in full]):.0f}",
+            )
+            sees = "depth + RGB" if found[0].guided else "depth"
+            lines.append("| " + " | ".join([f"x{scale}", method, sees, *cost, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _means(results: list[Result]) -> dict[str, float]:
+    by_column: dict[str, list[float]] = {}
+    for result in results:
+        by_column.setdefault(HELD_OUT if result.dataset == HELD_OUT else result.scene, []).append(result.scores["mad"])
+    return {column: float(np.mean(values)) for column, values in by_column.items()}
