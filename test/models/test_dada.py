@@ -31,6 +31,12 @@ class TestDADA(EquilibriumTester):
     name = "dada"
 
 
+class TestDADAPaperSize(TestDADA):
+    size = "paper"
+    scales = (2, 4)
+    smallest = (10, 12)  # the encoder halves them six times; batch norm needs more than one pixel in training
+
+
 class TestDADAWithPrior(EquilibriumTester):
     name = "dada"
     scales = (2, 4)

@@ -17,6 +17,12 @@ class TestDSRNet(BaseModelTester):
     name = "dsrnet"
 
 
+class TestPaperSize(TestDSRNet):
+    size = "paper"
+    scales = (2, 4)
+    smallest = (4, 6)
+
+
 @pytest.mark.parametrize("scale", [2, 4, 8, 16])
 def test_paper_size_has_the_paper_s_parts(scale):
     model = DSRNet(scale, "paper")
