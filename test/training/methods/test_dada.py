@@ -243,7 +243,7 @@ def test_encoder_weights_are_read_without_running_code_and_used(tmp_path):
         DADA(2, "paper", encoder_weights=str(tmp_path / "none.pth"))
 
 
-LITE = [f"dada_lite_x{scale}" for scale in (4, 8, 16)] + [f"dada_lite_prior_x{scale}" for scale in (4, 8, 16)]
+LITE = [f"dada_lite_x{scale}" for scale in (2, 4, 8, 16)] + [f"dada_lite_prior_x{scale}" for scale in (2, 4, 8, 16)]
 PAPER = [f"dada_{source}_x{scale}" for source in ("middlebury", "nyuv2", "diml") for scale in (4, 8, 16)]
 
 
