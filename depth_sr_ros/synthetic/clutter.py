@@ -14,77 +14,100 @@ from depth_sr_ros.synthetic.scene import rotation
 from depth_sr_ros.synthetic.shapes import Box, Cylinder, Plane, Sphere
 from depth_sr_ros.synthetic.texture import Texture, plain, printed, random_colour, random_texture
 
-NEAR, FAR = 0.85, 2.4  # metres: of the nearest thing, and of the backdrop's middle at most
+NEAR, FAR = 0.85, 2.2  # metres: of the nearest thing's middle, and of the backdrop's at most
 
 
 def clutter(b: Builder) -> None:
     """Furnish `b`."""
-    rng = b.rng
-    far = rng.uniform(1.6, FAR)
-    turn = rotation(np.pi / 2 + rng.uniform(-0.25, 0.25), rng.uniform(-0.75, 0.75))
-    b.add(Plane(), (0, 0, far), _backdrop(b), turn)
-    floor = rng.uniform(0.35, 0.6)
-    b.add(Plane(), (0, floor, 0), random_texture(rng), rotation(0.0, 0.0, rng.uniform(-0.1, 0.1)))
-    b.add(Plane(), (0, 0, 2 * far), b.texture(), rotation(np.pi / 2))
-    for _ in range(int(rng.integers(2, 6))):
-        _print(b, far, turn)
-    for thing, least, most in ((_solid, 30, 60), (_rod, 3, 9), (_lattice, 1, 3), (_leaves, 1, 4)):
-        for _ in range(int(rng.integers(least, most + 1))):
-            thing(b, _somewhere(b, far))
-    for _ in range(int(rng.integers(1, 3))):
-        b.lamp(rng.uniform((-2, -2, -1), (2, -0.6, 0.5)))
-    b.pitch = rng.uniform(0.0, 0.25)
+    scene = _Clutter(b)
+    for _ in range(int(b.rng.integers(2, 6))):
+        scene.print()
+    for thing, least, most in ((_solid, 22, 45), (_rod, 0, 4), (_lattice, 0, 1), (_leaves, 0, 2)):
+        for _ in range(int(b.rng.integers(least, most + 1))):
+            thing(scene)
+    for _ in range(int(b.rng.integers(1, 3))):
+        b.lamp(b.rng.uniform((-2, -2, -1), (2, -0.6, 0.5)))
+    b.pitch = b.rng.uniform(0.0, 0.25)
 
 
-def _backdrop(b: Builder) -> Texture:
-    return random_texture(b.rng) if b.rng.random() < 0.6 else plain(b.rng)
+class _Clutter:
+    """The backdrop, and where before it things go and how they are painted."""
 
+    def __init__(self, b: Builder) -> None:
+        rng = b.rng
+        self.b, self.far = b, rng.uniform(1.5, FAR)
+        self.last: np.ndarray | None = None
+        self.turn = rotation(np.pi / 2 + rng.uniform(-0.25, 0.25), rng.uniform(-0.75, 0.75))
+        self.texture = random_texture(rng) if rng.random() < 0.6 else plain(rng)
+        self.colours = [self.texture.levels[-1][0, 0], *(random_colour(rng) for _ in range(2))]
+        b.add(Plane(), (0, 0, self.far), self.texture, self.turn)
+        b.add(Plane(), (0, 0, 1.5 * self.far), self.texture, rotation(np.pi / 2))
+        if rng.random() < 0.25:
+            b.add(Plane(), (0, rng.uniform(0.4, 0.7), 0), random_texture(rng), rotation(roll=rng.uniform(-0.1, 0.1)))
 
-def _paint(b: Builder, busy: float = 0.45) -> Texture:
-    """A texture of its own, or with one chance in four the backdrop's mean colour."""
-    if b.rng.random() < 0.25:
-        return plain(b.rng, np.clip(b.bodies[0].texture.levels[-1][0, 0] * b.rng.uniform(0.92, 1.08), 0, 1))
-    return b.texture(busy)
+    def on_backdrop(self, lift: float) -> np.ndarray:
+        """A point `lift` metres before the backdrop, in sight."""
+        x, y = self.b.rng.uniform((-0.55, -0.4), (0.55, 0.4))
+        normal = self.turn @ (0.0, -1.0, 0.0)
+        z = self.far * normal[2] / (normal @ (x, y, 1.0))
+        return np.array([x, y, 1.0]) * min(z, 1.5 * self.far) + lift * normal
 
+    def somewhere(self, size: float) -> np.ndarray:
+        """Where a thing of this size goes: leaning on the backdrop, beside the thing placed last, or free before it.
 
-def _somewhere(b: Builder, far: float) -> np.ndarray:
-    """A point in sight, even in 1 / z: as many things per level of disparity."""
-    z = 1 / b.rng.uniform(1 / far, 1 / NEAR)
-    return np.array([b.rng.uniform(-0.6, 0.6) * z, b.rng.uniform(-0.4, 0.4) * z, z])
+        The first two make most neighbours differ little in depth.
+        """
+        rng, choice = self.b.rng, self.b.rng.random()
+        at = self.on_backdrop(size * rng.uniform(0.3, 1.5))
+        if choice < 0.35 and self.last is not None:
+            at = self.last + rng.uniform(-2, 2, 3) * size * (1, 1, 0.5)
+        elif choice > 0.85:
+            at *= rng.uniform(min(NEAR / at[2], 1), 1)
+        self.last = at * max(NEAR / at[2], 1)
+        return self.last
+
+    def paint(self, busy: float = 0.45) -> Texture:
+        """A texture of its own, or one of the scene's few colours, the backdrop's mean among them."""
+        rng = self.b.rng
+        if rng.random() < 0.5:
+            colour = self.colours[int(rng.integers(len(self.colours)))]
+            return plain(rng, np.clip(colour * rng.uniform(0.95, 1.05), 0, 1))
+        return self.b.texture(busy)
+
+    def print(self) -> None:
+        """A sheet one millimetre before the backdrop: colour edges, no depth edge."""
+        size = self.b.rng.uniform(0.1, 0.4, 2)
+        self.b.add(Box(size[0], 0.0005, size[1]), self.on_backdrop(0.001), printed(self.b.rng), self.turn)
 
 
 def _any_turn(b: Builder) -> np.ndarray:
     return rotation(*b.rng.uniform(-np.pi, np.pi, 3))
 
 
-def _print(b: Builder, far: float, turn: np.ndarray) -> None:
-    """A sheet one millimetre before the backdrop: colour edges, no depth edge."""
-    rng = b.rng
-    at = np.array([rng.uniform(-0.5, 0.5) * far, -0.001, rng.uniform(-0.4, 0.4) * far])
-    b.add(Box(rng.uniform(0.1, 0.4), 0.0005, rng.uniform(0.1, 0.4)), (0, 0, far) + turn @ at, printed(rng), turn)
-
-
-def _solid(b: Builder, at: np.ndarray) -> None:
-    rng, turn = b.rng, _any_turn(b)
-    size, gloss = at[2] * rng.uniform(0.03, 0.11), float(rng.choice([0, 0, 0, 0.5]))
-    kind = rng.integers(4)
+def _solid(scene: _Clutter) -> None:
+    b, rng = scene.b, scene.b.rng
+    size, turn, gloss = rng.uniform(0.05, 0.2), _any_turn(b), float(rng.choice([0, 0, 0, 0.5]))
+    at, texture, kind = scene.somewhere(size), scene.paint(), rng.integers(4)
     if kind == 0:
-        b.add(Sphere(size * 0.8), at, _paint(b), turn, b.swing(), gloss)
+        b.add(Sphere(size * 0.7), at, texture, turn, b.swing(), gloss)
     elif kind == 1:
-        b.add(Cylinder(size * 0.6, size * rng.uniform(0.5, 1.8)), at, _paint(b), turn, b.swing(), gloss)
+        b.add(Cylinder(size * 0.6, size * rng.uniform(0.5, 1.8)), at, texture, turn, b.swing(), gloss)
     else:
-        b.add(Box(*(size * rng.uniform(0.2, 1.4, 3))), at, _paint(b), turn, b.swing(), gloss)
+        b.add(Box(*(size * rng.uniform(0.2, 1.4, 3))), at, texture, turn, b.swing(), gloss)
 
 
-def _rod(b: Builder, at: np.ndarray) -> None:
-    half = _any_turn(b)[0] * b.rng.uniform(0.1, 0.5)
-    b.stick(at - half, at + half, b.rng.uniform(0.002, 0.009), _paint(b, 0.1))
+def _rod(scene: _Clutter) -> None:
+    b, rng = scene.b, scene.b.rng
+    half = _any_turn(b)[0] * rng.uniform(0.1, 0.5)
+    at = scene.somewhere(0.1)
+    b.stick(at - half, at + half, rng.uniform(0.002, 0.009), scene.paint(0.1))
 
 
-def _lattice(b: Builder, at: np.ndarray) -> None:
+def _lattice(scene: _Clutter) -> None:
     """Parallel bars, with half a chance crossed by others: a grating or a fence."""
-    rng = b.rng
-    turn, texture, radius = rotation(*rng.uniform(-0.7, 0.7, 3)), _paint(b, 0.0), rng.uniform(0.002, 0.006)
+    b, rng = scene.b, scene.b.rng
+    at, turn = scene.somewhere(0.1), rotation(*rng.uniform(-0.7, 0.7, 3))
+    texture, radius = scene.paint(0.0), rng.uniform(0.002, 0.006)
     half, count = rng.uniform(0.12, 0.25), int(rng.integers(4, 8))
     for axis in (0, 1) if rng.random() < 0.5 else (0,):
         for across in np.linspace(-half, half, count):
@@ -92,13 +115,14 @@ def _lattice(b: Builder, at: np.ndarray) -> None:
             b.stick(at + turn @ ends[0], at + turn @ ends[1], radius, texture)
 
 
-def _leaves(b: Builder, at: np.ndarray) -> None:
+def _leaves(scene: _Clutter) -> None:
     """Stalks from one foot, each with narrow flat leaves at all angles."""
-    rng = b.rng
+    b, rng = scene.b, scene.b.rng
+    foot = scene.somewhere(0.1)
     for _ in range(int(rng.integers(3, 7))):
-        tip = at + rng.uniform((-0.2, -0.35, -0.12), (0.2, -0.1, 0.12))
+        tip = foot + rng.uniform((-0.2, -0.35, -0.12), (0.2, -0.1, 0.12))
         green = plain(rng, np.array([0.1, 0.3, 0.08]) * rng.uniform(0.4, 1.8) + 0.1 * random_colour(rng))
-        b.stick(at, tip, 0.0025, green)
+        b.stick(foot, tip, 0.0025, green)
         for _ in range(int(rng.integers(3, 7))):
             leaf = Box(rng.uniform(0.004, 0.014), rng.uniform(0.02, 0.07), 0.0008)
-            b.add(leaf, at + (tip - at) * rng.uniform(0.3, 1.1), green, _any_turn(b))
+            b.add(leaf, foot + (tip - foot) * rng.uniform(0.3, 1.1), green, _any_turn(b))

@@ -7,6 +7,7 @@ import pytest
 
 from depth_sr_ros.camera import Intrinsics
 from depth_sr_ros.synthetic import KINDS, Body, Light, Scene, default_camera, random_scene, random_texture
+from depth_sr_ros.synthetic.rooms import ANY
 from depth_sr_ros.synthetic.scene import rotation
 from depth_sr_ros.synthetic.shapes import Box, Cylinder, Plane, Room, Sphere
 from depth_sr_ros.synthetic.texture import GENERATORS, plain, printed
@@ -124,6 +125,21 @@ def test_scenes_are_full_exposed_and_deep(seed):
     assert np.percentile(frame.depth, 95) > 1.3 * np.percentile(frame.depth, 5)
     assert len(np.unique(frame.body)) >= 4
     assert frame.incidence.min() >= 0 and frame.incidence.max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("seed", (1, 8))
+def test_clutter_is_full_and_stays_off_the_camera(seed):
+    frame = random_scene(seed, "clutter", motion=0).render(CAMERA)
+    assert np.isfinite(frame.depth).all()
+    assert 0.3 < frame.depth.min() < 1.6 and frame.depth.max() < 4
+    assert 60 < frame.rgb.mean() < 200 and len(np.unique(frame.body)) > 15
+
+
+def test_any_stays_with_its_three_kinds():
+    """A kind more in the choice would give every seed of "any", and so every training set, other scenes."""
+    assert ANY == ("room", "desk", "shapes")
+    depth = [float(random_scene(seed, "any", motion=0).render(CAMERA).depth[60, 80]) for seed in range(4)]
+    assert depth == pytest.approx([0.79241, 0.62191, 3.55316, 2.50026], rel=1e-4)
 
 
 def test_motion_is_smooth_and_can_be_switched_off():

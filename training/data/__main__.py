@@ -1,35 +1,69 @@
-"""`python -m training.data check ROOT`: what training data is there, and what is missing."""
+"""What training data is there (`check ROOT`), and how it looks in numbers (`statistics --root ROOT`)."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
 from .check import as_json, check, show
+from .sample import existing_root
+from .statistics_table import BLOCK, markdown, rows
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0 when at least one data set is usable, 1 when none is, 2 when ROOT does not exist."""
+    """Exit status 0 when it was done, 1 when `check` finds no usable data set, 2 for a ROOT or page not there."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("check", help="say which data sets lie under ROOT, and which files are missing")
     command.add_argument("root", metavar="ROOT", help="folder that holds data sets, or one data set")
     command.add_argument("--json", action="store_true", help="print a JSON list instead of tables")
     command.add_argument("--all", action="store_true", help="show every missing file")
-    options = parser.parse_args(arguments)
-    try:
-        findings = check(options.root)
-    except FileNotFoundError as error:
-        print(error, file=sys.stderr)
-        return 2
+    command.set_defaults(run=_check)
+    command = commands.add_parser("statistics", help="measure edges, thin things and slopes, real and synthetic")
+    command.add_argument(
+        "--root", required=True, metavar="ROOT", help="folder of the data sets, under the names that the configs use"
+    )
+    command.add_argument("--scenes", type=int, default=12, help="synthetic scenes per row, default %(default)s")
+    command.add_argument("--seed", type=int, default=0, help="of the first of them, default %(default)s")
+    command.add_argument("--write", type=Path, metavar="PAGE", help=f"Markdown page with a block {BLOCK} to renew")
+    command.set_defaults(run=_statistics)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    findings = check(options.root)
     if options.json:
         print(json.dumps(as_json(findings), indent=2))
     else:
         show(findings, Console(), options.all)
     return 0 if any(finding.samples for finding in findings) else 1
+
+
+def _statistics(options: argparse.Namespace) -> int:
+    # Only this command writes pages, and the benchmark's packages import this one.
+    from ..benchmark.blocks import check_blocks, write_blocks
+
+    root = existing_root(options.root, "the data sets of training/configs", "statistics")
+    if options.write:
+        check_blocks(options.write, [BLOCK])
+    text = markdown(list(rows(root, options.scenes, options.seed)))
+    print(text)
+    if options.write:
+        write_blocks(options.write, {BLOCK: text})
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Statistics of depth maps and of the colour beside them: what makes one data set look like another to a network.
 
 Everything about depth is relative to the map's own range (greatest minus least valid value), so that metres and
-disparities compare. Holes are filled by their nearest valid value first: an edge hidden in an occlusion hole counts once.
+disparities compare. Holes are filled by their nearest valid value first: an edge hidden in an occlusion hole counts
+once.
 """
 
 from __future__ import annotations
@@ -110,9 +111,9 @@ def thin_structures(nearness: np.ndarray) -> np.ndarray:
     Args:
         nearness: (H, W) float32 without NaN, greater is nearer, range 1.
     """
-    opened = cv2.morphologyEx(
-        nearness.astype(np.float32), cv2.MORPH_OPEN, np.ones((THIN, THIN), np.uint8), borderType=cv2.BORDER_REPLICATE
-    )
+    # The border goes on outside, so that what the picture's frame cuts off does not look thin.
+    padded = cv2.copyMakeBorder(nearness.astype(np.float32), *[THIN] * 4, cv2.BORDER_REPLICATE)
+    opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, np.ones((THIN, THIN), np.uint8))[THIN:-THIN, THIN:-THIN]
     return nearness - opened > JUMP
 
 

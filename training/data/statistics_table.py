@@ -32,16 +32,20 @@ Row = tuple[str, int, DepthStatistics]
 
 def data_sets(root: Path, scenes: int, seed: int = 0) -> dict[str, Callable[[], Source]]:
     """Label -> how to open it; opening raises FileNotFoundError where the data is not under `root`."""
-    made = {"count": scenes, "seed": seed}
-    return {
+    real = {
         "Middlebury 2006, third size": partial(Middlebury2006, root / "middlebury2006_third"),
         "MSG-Net, Middlebury 2006, full size": partial(MSGNet, root / "msgnet_depth", first=FIRST_2006),
         "MSG-Net, Sintel": partial(MSGNet, root / "msgnet_depth", last=FIRST_2001 - 1),
         "NYUv2, raw": partial(NYUv2, root / "nyuv2", split="all", depth="raw"),
+        "NYUv2, samples": partial(PairFolder, root / "nyuv2_samples", pair="order"),
         "RealSense, aligned": partial(PairFolder, root / "realsense_aligned", pair="order"),
-        "synthetic, metres": partial(SyntheticScenes, **made),
-        "synthetic, disparity": partial(SyntheticScenes, **made, unit="disparity"),
     }
+    made = {
+        f"synthetic `{kind}`, {name}": partial(SyntheticScenes, scenes, seed, kind=kind, unit=unit)
+        for kind in ("any", "clutter")
+        for unit, name in (("m", "metres"), ("disparity", "disparity"))
+    }
+    return real | made
 
 
 def rows(root: Path, scenes: int, seed: int = 0) -> Iterator[Row]:

@@ -11,6 +11,7 @@ import pytest
 import scipy.io
 
 from training.data import SOURCES, create_source, list_sources
+from training.data.sources.synthetic import to_disparity
 
 
 def test_registry_names_every_layout_and_lists_them_in_its_error():
@@ -292,6 +293,27 @@ def test_synthetic_scenes_are_reproducible(writer):
     assert source.names == ["any-3", "any-4"] and len(list(source)) == 2
     with pytest.raises(ValueError, match="at least 1"):
         create_source("synthetic", count=0)
+
+
+def test_synthetic_disparity_is_rounded_k_over_z_with_the_nearest_at_a_middlebury_level():
+    options = {"count": 3, "seed": 5, "width": 64, "height": 48}
+    nearest = []
+    in_metres, in_levels = (create_source("synthetic", **options, unit=unit) for unit in ("m", "disparity"))
+    for metres, sample in zip(in_metres, in_levels):
+        assert sample.unit == "disparity" and sample.depth.dtype == np.float32
+        assert np.array_equal(sample.guide, metres.guide)
+        assert np.array_equal(sample.depth, np.rint(sample.depth)) and sample.depth.min() >= 1
+        k = sample.depth.max() * metres.depth.min()
+        np.testing.assert_allclose(sample.depth, k / metres.depth, atol=1.01)  # both were rounded to half a level
+        nearest.append(sample.depth.max())
+    assert 136 <= min(nearest) < max(nearest) <= 230
+    with pytest.raises(ValueError, match="unit must be 'm' or 'disparity', got 'mm'"):
+        create_source("synthetic", unit="mm")
+
+
+def test_disparity_keeps_holes_and_marks_nothing_far_as_one():
+    disparity = to_disparity(np.array([[1.0, np.nan, 1e4]], np.float32), seed=0)
+    assert 136 <= disparity[0, 0] <= 230 and np.isnan(disparity[0, 1]) and disparity[0, 2] == 1
 
 
 def test_an_unreadable_image_is_named(writer):
