@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--root", required=True, metavar="ROOT", help="folder of the data sets, under the names that the configs use"
     )
-    command.add_argument("--scenes", type=int, default=12, help="synthetic scenes per row, default %(default)s")
+    command.add_argument("--scenes", type=int, default=16, help="synthetic scenes per row, default %(default)s")
     command.add_argument("--seed", type=int, default=0, help="of the first of them, default %(default)s")
     command.add_argument("--write", type=Path, metavar="PAGE", help=f"Markdown page with a block {BLOCK} to renew")
     command.set_defaults(run=_statistics)
