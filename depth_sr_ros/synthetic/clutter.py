@@ -1,7 +1,7 @@
 """Clutter before a slanted backdrop, arranged for the statistics of real stereo ground truth (Middlebury 2006).
 
 Things stand close behind one another, so that most depth edges are small parts of the scene's range; rods, lattices
-and leaves are a few pixels wide; floor and backdrop are seen at grazing angles; print lies flat on both; and some
+and leaves are a few pixels wide; floor and backdrop are seen at grazing angles; print lies flat on the backdrop; some
 things have the backdrop's own colour.
 """
 
