@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from depth_sr_ros.models import DepthSRModel, create_model
-from depth_sr_ros.weights import ModelCard, WeightsError, save_weights
+from depth_sr_ros.weights import ModelCard, WeightsError, load_model, save_weights
 
 PREFIX = "network."
+SHIPPED = "shipped"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,10 +32,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--licence", default="", help="terms under which the weights may be used")
     parser.add_argument("--date", default=datetime.date.today().isoformat(), help="of the training")
     parser.add_argument("--half", action="store_true", help="store float16: half the size")
+    parser.add_argument(
+        "--prior",
+        metavar="WEIGHTS",
+        help=f"for dada with a prior: take these weights of it in place of those it was trained with: '{SHIPPED}' (the "
+        "default ones), a shipped variant's name or a .safetensors file; the checkpoint's validation score is left out",
+    )
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
     given = parser.parse_args(arguments)
     try:
         model, checkpoint = read_checkpoint(given.checkpoint)
+        validated = validation_scores(checkpoint)
+        if given.prior is not None:
+            exchange_prior(model, given.prior)
+            validated = {}  # was of another network
         card = card_of(
             model,
             checkpoint,
@@ -42,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
             data=given.data,
             lr_kernel=given.lr_kernel,
             date=given.date,
-            scores=validation_scores(checkpoint) | parse_scores(given.score),
+            scores=validated | parse_scores(given.score),
             notes=given.notes,
             licence=given.licence,
         )
@@ -90,6 +101,29 @@ def read_checkpoint(path: Path) -> tuple[DepthSRModel, dict[str, Any]]:
     except RuntimeError as error:
         raise WeightsError(f"{path}: {error}") from None
     return model, checkpoint
+
+
+def exchange_prior(model: DepthSRModel, weights: str) -> None:
+    """Put other weights of the single-depth network into a model that has one as its prior.
+
+    Args:
+        weights: `SHIPPED`, a shipped variant's name or a .safetensors file.
+
+    Raises:
+        ValueError: the model has no prior, or not one of these weights' widths.
+        WeightsError: no such weights.
+    """
+    prior = getattr(model, "prior", None)
+    if prior is None:
+        raise ValueError(f"--prior came for {model.name}, which has no prior here: leave it out")
+    other, card = load_model(prior.name, model.scale, prior.size, None if weights == SHIPPED else weights)
+    try:
+        prior.load_state_dict(other.state_dict())
+    except RuntimeError:
+        raise ValueError(
+            f"--prior {weights} is {prior.name} with options {card.options}, and the prior of this checkpoint was made "
+            "with others: their weights do not fit"
+        ) from None
 
 
 def validation_scores(checkpoint: dict[str, Any]) -> dict[str, float]:

@@ -168,6 +168,30 @@ def test_prior_is_loaded_frozen_and_exported_with_the_model(tmp_path, prior_file
         torch.testing.assert_close(model(*inputs(batch)), learner.eval().output_of(batch), rtol=1e-4, atol=1e-5)
 
 
+def test_export_gives_another_prior(tmp_path, prior_file, capsys):
+    trainer = tiny.trainer(tmp_path)
+    learner = method(options={"prior": "dsrnet"}, prior_weights=str(prior_file))
+    trainer.fit(learner, data())
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    loaded, card = load_model("dsrnet", 2, "lite", prior_file)
+    with torch.no_grad():
+        loaded.head[-1].bias.fill_(0.25)
+    other = save_weights(loaded, tmp_path / "other.safetensors", card)
+    out = tmp_path / "dada.safetensors"
+    command = [str(tmp_path / "last.ckpt"), "-o", str(out), "--data", "steps", "--lr-kernel", "block mean", "--prior"]
+    assert export([*command, str(other)]) == 0
+    model, card = load_model("dada", 2, "lite", out)
+    trained = learner.network.state_dict()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, trained[name])}
+    assert changed == {"prior.head.1.bias"}
+    assert "validation" not in card.scores  # that score was of the network with its own prior
+    assert export([*command, "shipped"]) == 2
+    assert "prior of this checkpoint was made with others" in capsys.readouterr().err
+    trainer.fit(alone := method(), data())
+    alone.trainer.save_checkpoint(tmp_path / "last.ckpt")
+    assert export([*command, "shipped"]) == 2 and "has no prior here" in capsys.readouterr().err
+
+
 def test_prior_that_is_trained_along_moves(prior_file):
     learner = method(options={"prior": "dsrnet", "train_prior": True}, prior_weights=str(prior_file))
     run_step(learner, batch_of(2)).backward()
