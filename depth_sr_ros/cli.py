@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from depth_sr_ros import import_weights
-from depth_sr_ros.process import prepare_process
+from depth_sr_ros.process import keep_freed_memory, let_threads_sleep
 
 # Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
 # So these names, which belong to consistency.py and models/equilibrium.py, stand here again.
@@ -29,7 +29,8 @@ LR_KERNELS = ("block_mean", "bicubic")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    prepare_process()
+    let_threads_sleep()
+    keep_freed_memory()
     parser = build_parser(with_bench=argv[:1] == ["bench"])
     args = parser.parse_args([_told_from_options(word) for word in argv])
     try:

@@ -9,9 +9,10 @@ from depth_sr_ros.process import keep_freed_memory
 
 FAULTS = """
 import json, os, resource, sys, threading
-from depth_sr_ros.process import prepare_process
+from depth_sr_ros.process import keep_freed_memory, let_threads_sleep
 if sys.argv[1] == "prepared":
-    prepare_process()
+    let_threads_sleep()
+    keep_freed_memory()
 faults = []
 def work():
     for _ in range(3):

@@ -1,5 +1,5 @@
 """The ROS side: everything that imports rclpy."""
 
-from depth_sr_ros.process import prepare_process
+from depth_sr_ros.process import let_threads_sleep
 
-prepare_process()  # here, because OpenMP's part counts only before torch is imported
+let_threads_sleep()  # here, because it counts only before torch is imported

@@ -20,6 +20,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool
 
+from depth_sr_ros.process import keep_freed_memory
+
 from . import parameters
 from .diagnostics import LARGE_DATA_HINT, Output, Statistics, Surroundings, Throttle, key_values, verdict
 from .inputs import Inputs, carries_large_data
@@ -342,6 +344,7 @@ def main(args: list[str] | None = None) -> int:
     # rclpy's own handler ends the context. Python's would also raise KeyboardInterrupt, anywhere: inside rclpy's
     # constructors, or in the tidying up when `ros2 launch` and the terminal both send SIGINT.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     try:
         rclpy.init(args=args)
     except RuntimeError as error:  # RCLError and its kin: a command line or a parameter file that cannot be read

@@ -1,6 +1,7 @@
-from depth_sr_ros.process import prepare_process
+from depth_sr_ros.process import keep_freed_memory, let_threads_sleep
 
-prepare_process()  # before the import below, which imports torch
+let_threads_sleep()  # before the import below, which imports torch
+keep_freed_memory()
 
 from .cli import main  # noqa: E402
 
