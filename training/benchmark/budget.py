@@ -1,15 +1,16 @@
 """``python -m training.benchmark budget``: every network trained from random weights by the same number of steps on
 patches of the same size, then scored side by side.
 
-What ships has been trained for as long as it helped, one network longer than another; this says what the networks
-themselves are worth. LR maps are MATLAB's bicubic ones everywhere. Each network learns from what its own config names:
-depth alone may use depth maps without colour.
+What ships has been trained for as long as there was time, one network longer than another. This compares what an equal
+budget gives; a small one also tells which network starts fast. LR maps are MATLAB's bicubic ones everywhere. Each
+network learns from what its own config names.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -42,7 +43,11 @@ BUDGET_CONFIGS = {
 PATCHES = {2: (128, 8), 4: (128, 8), 8: (128, 8), 16: (192, 4)}
 """Side in HR pixels and batch size by scale: at x16 a smaller patch has too few LR pixels."""
 SCENES = ("Books", "Laundry")
+MADE_WITH = "budget.json"
 HELD_OUT = "validation scenes"
+REFERENCES = ("bicubic", "dada_rgb")
+"""Methods without weights, which need no budget."""
+PACKAGE = __package__.partition(".")[0]  # installed, `training` is `depth_sr_training`
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,32 @@ class Run:
         """Whether a checkpoint has all the steps."""
         found = self.checkpoint()
         return found is not None and read_checkpoint(found)[1]["global_step"] >= self.steps
+
+    def train(self, overrides: list[str], root: Path) -> int:
+        """Train, or go on; the exit status. `root` holds the data.
+
+        Raises:
+            DatasetError: the folder holds a training with other overrides or another config.
+        """
+        made_with = {"config": BUDGET_CONFIGS[self.method], "overrides": overrides}
+        self.check(made_with)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / MADE_WITH).write_text(json.dumps(made_with, indent=1) + "\n")
+        environment = {**os.environ, "DEPTH_SR_DATA": str(root.resolve())}
+        command = [sys.executable, "-m", PACKAGE, *self.arguments(overrides)]
+        return subprocess.run(command, check=False, env=environment).returncode
+
+    def check(self, made_with: dict) -> None:
+        """Raise DatasetError where a training in this folder was not made with this."""
+        if self.checkpoint() is None:
+            return
+        note = self.folder / MADE_WITH
+        found = json.loads(note.read_text()) if note.is_file() else None
+        if found != made_with:
+            raise DatasetError(
+                f"{self.folder} holds a training made with {found}, and this command asks for {made_with}: give the "
+                "same options, move the folder away, or choose another with --runs"
+            )
 
     def arguments(self, more: Iterable[str] = ()) -> list[str]:
         """Of ``python -m training``: this run, from its last checkpoint where it has one."""
@@ -110,12 +141,15 @@ def budget_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.benchmark budget",
         description="Train every network by the same number of steps, score them, and write the table into Markdown "
-        "pages. Finished trainings are kept and an interrupted one goes on. Other arguments, such as "
-        "--trainer.precision bf16-mixed, go to every training.",
+        "pages. Finished trainings are kept and an interrupted one goes on from its last checkpoint (one every 500 "
+        "steps). Other arguments, such as --trainer.precision bf16-mixed, go to every training.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--root", type=Path, required=True, help="folder that holds middlebury2005/ and middlebury2006_third/"
+        "--root",
+        type=Path,
+        required=True,
+        help="folder that holds middlebury2005/, middlebury2006_third/ and msgnet_depth/; in place of $DEPTH_SR_DATA",
     )
     parser.add_argument("--steps", type=int, default=600, help="of every training, default 600")
     parser.add_argument("--methods", type=names, default=list(BUDGET_CONFIGS), help=f"of {', '.join(BUDGET_CONFIGS)}")
@@ -144,11 +178,13 @@ def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
         for method in arguments.methods
     ]
     for run in runs:
+        run.check({"config": BUDGET_CONFIGS[run.method], "overrides": overrides})
+    for run in runs:
         if not run.finished():
             print(f"{run.folder.name}: training", flush=True)
-            done = subprocess.run([sys.executable, "-m", "training", *run.arguments(overrides)], check=False)
-            if done.returncode != 0:
-                print(f"error: {run.folder.name}: the training ended with {done.returncode}", file=sys.stderr)
+            status = run.train(overrides, arguments.root)
+            if status != 0:
+                print(f"error: {run.folder.name}: the training ended with {status}", file=sys.stderr)
                 return 1
     results = score(runs, data)
     command = shown_command("budget", budget_parser(), arguments)
@@ -164,12 +200,12 @@ def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def score(runs: list[Run], data: dict) -> list[Result]:
-    """Bicubic and every run's network on all scenes, LR by MATLAB's bicubic; methods under their plain names."""
+    """`REFERENCES` and every run's network on all scenes, LR by MATLAB's bicubic; methods under their plain names."""
     results = []
     with progress_bar() as progress:
         task = progress.add_task("budget", total=None)
         for scale in dict.fromkeys(run.scale for run in runs):
-            entries = {Entry("bicubic"): "bicubic"}
+            entries = {Entry(name): name for name in REFERENCES}
             entries |= {Entry(f"{run.method}:{run.weights()}"): run.method for run in runs if run.scale == scale}
             for dataset, scenes in data.items():
                 for entry, name in entries.items():
@@ -192,7 +228,9 @@ def budget_markdown(results: list[Result], steps: int, command: str) -> str:
     """A line per scale and method: learned values, time of a full-size image, MAD on Books, Laundry and the held-out
     scenes' mean; the best of a scale is bold."""
     columns = (*SCENES, HELD_OUT)
-    patches = ", ".join(f"x{scale}: {batch} of {side} x {side}" for scale, (side, batch) in PATCHES.items())
+    scales = sorted({result.scale for result in results})
+    chosen = {scale: PATCHES[scale] for scale in scales}
+    patches = ", ".join(f"x{scale}: {batch} of {side} x {side}" for scale, (side, batch) in chosen.items())
     lines = [
         f"`{command}`, {machine()}",
         "",
@@ -202,7 +240,7 @@ def budget_markdown(results: list[Result], steps: int, command: str) -> str:
         f"| scale | method | input | parameters | time (s) | x bicubic | {' | '.join(columns)} |",
         "| --- | --- | --- | ---: | ---: | ---: | " + " | ".join("---:" for _ in columns) + " |",
     ]
-    for scale in sorted({result.scale for result in results}):
+    for scale in scales:
         rows = {}
         for result in results:
             if result.scale == scale:

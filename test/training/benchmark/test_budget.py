@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 
 from training.benchmark import budget
 from training.benchmark.budget import Run
@@ -35,8 +36,9 @@ def trained(tmp_path, monkeypatch):
     monkeypatch.setattr(budget, "PATCHES", {2: (32, 2), 4: (32, 2)})
     calls = []
 
-    def in_this_process(command, check):
+    def in_this_process(command, check, env):
         calls.append(command[3:])
+        assert env["DEPTH_SR_DATA"] == str(tmp_path / "data")  # what --root says, for the training too
         return SimpleNamespace(returncode=train(command[3:]))
 
     monkeypatch.setattr(budget.subprocess, "run", in_this_process)
@@ -52,18 +54,37 @@ def test_networks_are_trained_once_and_compared(data, tmp_path, trained, capsys)
     assert len(trained) == 4 and all(call[-2:] == ["--trainer.precision", "32"] for call in trained)
     results = json.loads(numbers.read_text())["results"]
     assert {(r["method"], r["scale"]) for r in results} == {
-        (method, scale) for method in ("bicubic", "dsrnet", "csan") for scale in (2, 4)
+        (method, scale) for method in ("bicubic", "dada_rgb", "dsrnet", "csan") for scale in (2, 4)
     }
     assert {r["scene"] for r in results} == {"Books", "Laundry", "Rocks2", "Rocks2-view5"}
     score = {(r["method"], r["scale"], r["scene"]): r["scores"]["mad"] for r in results}
     held = (score["dsrnet", 2, "Rocks2"] + score["dsrnet", 2, "Rocks2-view5"]) / 2
     text = page.read_text()
-    row = next(line for line in text.splitlines() if line.startswith("| x2 | dsrnet | depth |")).replace("*", "")
-    cells = [cell.strip() for cell in row.split("|")][-4:-1]
-    assert cells == [f"{score['dsrnet', 2, 'Books']:.3f}", f"{score['dsrnet', 2, 'Laundry']:.3f}", f"{held:.3f}"]
-    assert "after 2 steps" in text and "old" not in text and str(tmp_path) not in text
+    lines = [line.split("|") for line in text.splitlines() if line.startswith("| x2 |")]
+    rows = {line[2].strip(): line[-4:-1] for line in lines}
+    books = {method: score[method, 2, "Books"] for method in rows}
+    assert "**" in rows[min(books, key=books.get)][0] and "**" not in rows[max(books, key=books.get)][0]
+    expected = (books["dsrnet"], score["dsrnet", 2, "Laundry"], held)
+    assert [cell.strip(" *") for cell in rows["dsrnet"]] == [f"{value:.3f}" for value in expected]
+    assert "x2: 2 of 32 x 32, x4: 2 of 32 x 32" in text and "after 2 steps" in text
+    assert "old" not in text and str(tmp_path) not in text
     assert main(command) == 0
     assert len(trained) == 4  # nothing was left to train
+    capsys.readouterr()
+    assert main(command[:-2]) == 2  # these were not trained so
+    assert "holds a training made with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", list(budget.BUDGET_CONFIGS))
+@pytest.mark.parametrize("scale", list(budget.PATCHES))
+def test_the_parser_knows_every_argument(method, scale, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DEPTH_SR_DATA", str(tmp_path))
+    with pytest.raises(SystemExit) as stop:
+        train([*Run(method, scale, 600, tmp_path).arguments(), "--print_config"])
+    assert stop.value.code in (None, 0)
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["data"]["scale"] == scale and shown["trainer"]["max_steps"] == 600
+    assert shown["model"]["init_args"]["size"] == "lite"
 
 
 def test_an_interrupted_training_goes_on(data, tmp_path, trained):
@@ -81,7 +102,7 @@ def test_an_interrupted_training_goes_on(data, tmp_path, trained):
 
 
 def test_a_failed_training_is_named(data, tmp_path, trained, monkeypatch, capsys):
-    monkeypatch.setattr(budget.subprocess, "run", lambda command, check: SimpleNamespace(returncode=1))
+    monkeypatch.setattr(budget.subprocess, "run", lambda command, check, env: SimpleNamespace(returncode=1))
     command = ["budget", "--root", str(data), "--runs", str(tmp_path / "runs"), "--scales", "2", "--methods", "dsrnet"]
     assert main(command) == 1
     assert "dsrnet_x2_600_steps: the training ended with 1" in capsys.readouterr().err
