@@ -13,6 +13,7 @@ from rich.table import Table
 from .sensors import DEGRADATIONS, NOISE_TEXT, SensorResult
 
 MEAN = "mean of cameras"
+MEAN_RGB = "mean of cameras with RGB"
 FIXED = 4
 """Columns before the methods' in a table of ratios with floors."""
 
@@ -51,7 +52,7 @@ def _denoised(result: SensorResult) -> tuple[float, float, float | None] | None:
 def _ratio_table(title: str, results: list[SensorResult], values: Callable) -> SensorTable:
     methods = [m for m in dict.fromkeys(r.method for r in results) if m != "bicubic"]
     with_floor = values is _raw
-    rows, ratios = [], {}
+    rows, ratios, cameras = [], {}, {}
     groups = [g for g in dict.fromkeys(r.group for r in results) if _of(results, values, group=g)]
     for group in groups:
         for degradation in [d.name for d in DEGRADATIONS]:
@@ -61,6 +62,8 @@ def _ratio_table(title: str, results: list[SensorResult], values: Callable) -> S
             unit = next(r.unit for r in results if r.group == group)
             error = np.mean([own for own, _, _ in bicubic])
             cells = [group, degradation, f"{error:.2f} {unit}"]
+            if unit == "mm":
+                cameras.setdefault(degradation, []).append(group)
             if with_floor:
                 floors = [floor / own for own, _, floor in bicubic if floor is not None]
                 cells.append(f"{np.mean(floors):.2f}" if floors else "-")
@@ -69,16 +72,34 @@ def _ratio_table(title: str, results: list[SensorResult], values: Callable) -> S
                 # of sums, on the same frames: a frame at which bicubic is nearly exact must not decide
                 ratio = sum(own for own, _, _ in found) / sum(base for _, base, _ in found) if found else None
                 cells.append("-" if ratio is None else f"{ratio:.2f}")
-                if ratio is not None and unit == "mm":
-                    ratios.setdefault((degradation, method), []).append(ratio)
+                if ratio is not None:
+                    ratios.setdefault((degradation, method), {})[group] = ratio
             rows.append(cells)
-    for degradation in [d.name for d in DEGRADATIONS]:
-        means = [ratios.get((degradation, method)) for method in methods]
-        texts = ["-" if mean is None else f"{np.mean(mean):.2f}" for mean in means]
-        if any(means):
-            rows.append([MEAN, degradation, "", *([""] if with_floor else []), *texts])
+    blanks = ["", ""] if with_floor else [""]
+    rows += [[label, degradation, *blanks, *texts] for label, degradation, texts in _means(cameras, ratios, methods)]
     headings = ["frames", "LR made by", "bicubic", *(["floor"] if with_floor else []), *methods]
     return SensorTable(title, headings, rows)
+
+
+def _means(
+    cameras: dict[str, list[str]], ratios: dict[tuple[str, str], dict[str, float]], methods: list[str]
+) -> list[tuple[str, str, list[str]]]:
+    """Label, degradation and a text per method: over all cameras for the methods that ran on all of them, and where
+    some did not (they need RGB), over the cameras that every method ran on."""
+    made = []
+    for label in (MEAN, MEAN_RGB):
+        for degradation in [d.name for d in DEGRADATIONS if d.name in cameras]:
+            found = [ratios.get((degradation, method), {}) for method in methods]
+            chosen = cameras[degradation]
+            if label == MEAN_RGB:
+                chosen = [camera for camera in chosen if all(camera in own for own in found)]
+                if chosen in ([], cameras[degradation]):
+                    continue
+            # means over different cameras do not compare: a mean of some of them is not shown as one of all
+            means = [np.mean([own[c] for c in chosen]) if set(chosen) <= set(own) else None for own in found]
+            if any(mean is not None for mean in means):
+                made.append((label, degradation, ["-" if mean is None else f"{mean:.2f}" for mean in means]))
+    return made
 
 
 def _of(results: list[SensorResult], values: Callable, **wanted: str) -> list:
@@ -131,13 +152,18 @@ def markdown(made: list[SensorTable], command: str) -> str:
 
 
 def mean_markdown(results: list[SensorResult], command: str) -> str:
-    """One short table: the mean of the cameras' ratios against the frame, a row per method, a column per LR input."""
+    """One short table: the mean of the cameras' ratios against the frame, a row per method, a column per LR input.
+
+    Where a method did not run on every camera, each has a row over the cameras with RGB as well, or alone.
+    """
     names = [d.name for d in DEGRADATIONS]
     lines = ["| MAE / bicubic's | scale | " + " | ".join(names) + " |", "| --- | --- |" + " ---: |" * len(names)]
     for scale in sorted({r.scale for r in results}):
         table = _ratio_table("", [r for r in results if r.scale == scale], _raw)
-        means = {row[1]: row for row in table.rows if row[0] == MEAN}
-        for column, method in enumerate(table.headings[FIXED:], start=FIXED):
-            cells = [means[name][column] if name in means else "-" for name in names]
-            lines.append(f"| {method} | x{scale} | " + " | ".join(cells) + " |")
+        for label, suffix in ((MEAN, ""), (MEAN_RGB, ", cameras with RGB")):
+            means = {row[1]: row for row in table.rows if row[0] == label}
+            for column, method in enumerate(table.headings[FIXED:], start=FIXED):
+                cells = [means[name][column] if name in means else "-" for name in names]
+                if any(cell != "-" for cell in cells):
+                    lines.append(f"| {method}{suffix} | x{scale} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", f"Written by `{command}`."]) + "\n"

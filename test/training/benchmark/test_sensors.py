@@ -6,7 +6,15 @@ import pytest
 
 from training.benchmark.cli import main
 from training.benchmark.datasets import DatasetError
-from training.benchmark.sensors import DEGRADATIONS, SensorFrame, degrade, evenly_spaced, find_groups
+from training.benchmark.sensor_report import mean_markdown, tables
+from training.benchmark.sensors import (
+    DEGRADATIONS,
+    SensorFrame,
+    SensorResult,
+    degrade,
+    evenly_spaced,
+    find_groups,
+)
 
 SIZE = (144, 192)
 
@@ -112,10 +120,70 @@ def test_command_writes_tables_and_numbers(recordings, tmp_path, capsys):
     text = page.read_text()
     assert text.startswith("# Ours\n<!-- benchmark:sensors -->\n`python -m training.benchmark sensors --root $DEPTH")
     assert "old" not in text and text.endswith("<!-- /benchmark:sensors -->\nkept\n") and str(recordings) not in text
-    assert "| pairs | INTER_CUBIC |" in text and "| mean of cameras | nearest |" in text and "2 mm + 2.8 mm z^2" in text
+    assert "| pairs | INTER_CUBIC |" in text and "2 mm + 2.8 mm z^2" in text
+    # its only method is not in kinect
+    assert "| mean of cameras with RGB | nearest |" in text and "| mean of cameras |" not in text
     captured = capsys.readouterr()
     assert "joint_bilateral left out in kinect: no registered colour" in captured.err
     assert "standard deviation on planes" in captured.out
+
+
+def results_of(errors: dict[str, dict[str, float]]) -> list[SensorResult]:
+    """Method -> group -> error against the frame where bicubic's is 10, under "nearest"; twice that if denoised."""
+    errors = {"bicubic": dict.fromkeys(("kinect", "pairs", "stereo"), 10.0)} | errors
+    return [
+        SensorResult(
+            group=group,
+            frame="a",
+            unit="levels" if group == "stereo" else "mm",
+            scale=4,
+            degradation="nearest",
+            method=method,
+            mae=mae,
+            bicubic_mae=10.0,
+            denoised_mae=None if group == "stereo" else 2 * mae,
+            denoised_bicubic_mae=None if group == "stereo" else 10.0,
+        )
+        for method, groups in errors.items()
+        for group, mae in groups.items()
+    ]
+
+
+def means_of(rows: list[list[str]]) -> list[list[str]]:
+    return [row for row in rows if row[0].startswith("mean")]
+
+
+def test_methods_are_averaged_over_the_same_cameras():
+    plain, guided = {"kinect": 2.0, "pairs": 6.0, "stereo": 90.0}, {"pairs": 5.0, "stereo": 70.0}
+    results = results_of({"plain": plain, "guided": guided})
+    raw, denoised = tables(results)
+    assert raw.headings[-2:] == ["plain", "guided"]
+    assert means_of(raw.rows) == [
+        ["mean of cameras", "nearest", "", "", "0.40", "-"],
+        ["mean of cameras with RGB", "nearest", "", "", "0.60", "0.50"],
+    ]
+    assert means_of(denoised.rows) == [
+        ["mean of cameras", "nearest", "", "0.80", "-"],
+        ["mean of cameras with RGB", "nearest", "", "1.20", "1.00"],
+    ]
+    short = [line for line in mean_markdown(results, "command").splitlines() if " x4 " in line]
+    assert short == [
+        "| plain | x4 | - | - | 0.40 | - | - | - |",
+        "| plain, cameras with RGB | x4 | - | - | 0.60 | - | - | - |",
+        "| guided, cameras with RGB | x4 | - | - | 0.50 | - | - | - |",
+    ]
+
+
+def test_one_mean_where_every_method_ran_on_every_camera():
+    both = {"kinect": 2.0, "pairs": 6.0, "stereo": 90.0}
+    results = results_of({"plain": both, "other": {**both, "pairs": 8.0}})
+    assert means_of(tables(results)[0].rows) == [["mean of cameras", "nearest", "", "", "0.40", "0.50"]]
+    assert "with RGB" not in mean_markdown(results, "command")
+
+
+def test_no_mean_where_a_method_ran_on_no_camera_of_the_others():
+    results = results_of({"plain": {"kinect": 2.0, "pairs": 6.0}, "guided": {"stereo": 70.0}})
+    assert means_of(tables(results)[0].rows) == [["mean of cameras", "nearest", "", "", "0.40", "-"]]
 
 
 def test_wrong_names_list_the_choices(recordings, capsys):
