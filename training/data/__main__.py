@@ -11,11 +11,12 @@ from rich.console import Console
 
 from .check import as_json, check, show
 from .sample import existing_root
-from .statistics_table import BLOCK, markdown, rows
+from .statistics_table import BLOCK, FOLDERS, markdown, open_real, rows, synthetic
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0 when it was done, 1 when `check` finds no usable data set, 2 for a ROOT or page not there."""
+    """Exit status 0 when it was done, 1 when `check` finds no usable data set, 2 for a ROOT or page not there or no
+    real data to write into the page."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -33,9 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--all", action="store_true", help="show every missing file")
     command.set_defaults(run=_check)
     command = commands.add_parser("statistics", help="measure edges, thin things and slopes, real and synthetic")
-    command.add_argument(
-        "--root", required=True, metavar="ROOT", help="folder of the data sets, under the names that the configs use"
-    )
+    command.add_argument("--root", required=True, metavar="ROOT", help=f"folder that holds any of {', '.join(FOLDERS)}")
     command.add_argument("--scenes", type=int, default=16, help="synthetic scenes per row, default %(default)s")
     command.add_argument("--seed", type=int, default=0, help="of the first of them, default %(default)s")
     command.add_argument("--write", type=Path, metavar="PAGE", help=f"Markdown page with a block {BLOCK} to renew")
@@ -56,10 +55,18 @@ def _statistics(options: argparse.Namespace) -> int:
     # Only this command writes pages, and the benchmark's packages import this one.
     from ..benchmark.blocks import check_blocks, write_blocks
 
-    root = existing_root(options.root, "the data sets of training/configs", "statistics")
+    root = existing_root(options.root, f"a folder that holds any of {', '.join(FOLDERS)}", "statistics")
     if options.write:
         check_blocks(options.write, [BLOCK])
-    text = markdown(list(rows(root, options.scenes, options.seed)))
+    real, absent = open_real(root)
+    for line in absent:
+        print(line, file=sys.stderr)
+    if options.write and not real:
+        raise FileNotFoundError(
+            f"no real data under {root.absolute()}: {options.write} is left as it is, since synthetic rows alone "
+            f"compare with nothing. Give the folder that holds any of {', '.join(FOLDERS)} as --root"
+        )
+    text = markdown(list(rows(real | synthetic(options.scenes, options.seed))))
     print(text)
     if options.write:
         write_blocks(options.write, {BLOCK: text})

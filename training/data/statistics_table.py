@@ -29,38 +29,45 @@ COLUMNS = (
 
 Row = tuple[str, int, DepthStatistics]
 
+REAL: dict[str, tuple[str, Callable[[Path], Source]]] = {
+    "Middlebury 2006, third size": ("middlebury2006_third", Middlebury2006),
+    "MSG-Net, Middlebury 2006, full size": ("msgnet_depth", partial(MSGNet, first=FIRST_2006)),
+    "MSG-Net, Sintel": ("msgnet_depth", partial(MSGNet, last=FIRST_2001 - 1)),
+    "NYUv2, raw": ("nyuv2", partial(NYUv2, split="all", depth="raw")),
+    "NYUv2, samples": ("nyuv2_samples", partial(PairFolder, pair="order")),
+    "RealSense, aligned": ("realsense_aligned", partial(PairFolder, pair="order")),
+}
+"""Label -> the data set's folder, and what opens it."""
 
-def data_sets(root: Path, scenes: int, seed: int = 0) -> dict[str, Callable[[], Source]]:
-    """Label -> how to open it; opening raises FileNotFoundError where the data is not under `root`."""
-    real = {
-        "Middlebury 2006, third size": partial(Middlebury2006, root / "middlebury2006_third"),
-        "MSG-Net, Middlebury 2006, full size": partial(MSGNet, root / "msgnet_depth", first=FIRST_2006),
-        "MSG-Net, Sintel": partial(MSGNet, root / "msgnet_depth", last=FIRST_2001 - 1),
-        "NYUv2, raw": partial(NYUv2, root / "nyuv2", split="all", depth="raw"),
-        "NYUv2, samples": partial(PairFolder, root / "nyuv2_samples", pair="order"),
-        "RealSense, aligned": partial(PairFolder, root / "realsense_aligned", pair="order"),
-    }
-    made = {
-        f"synthetic `{kind}`, {name}": partial(SyntheticScenes, scenes, seed, kind=kind, unit=unit)
+FOLDERS = tuple(dict.fromkeys(folder for folder, _ in REAL.values()))
+"""The folders of real scenes that have rows, where they are there."""
+
+
+def open_real(root: Path) -> tuple[dict[str, Source], list[str]]:
+    """The data sets of real scenes under `root` by label, and a line for each that was not found: what, and where."""
+    found, absent = {}, []
+    for label, (folder, open_source) in REAL.items():
+        try:
+            found[label] = open_source(root / folder)
+        except FileNotFoundError:
+            reader = open_source.func if isinstance(open_source, partial) else open_source
+            place = (root / folder).absolute()
+            absent.append(f"{label}: not found in {place}, looked there for {reader.looked_for}")
+    return found, absent
+
+
+def synthetic(scenes: int, seed: int = 0) -> dict[str, Source]:
+    """So many rendered scenes of 640 x 480 for each kind and unit, by label; `seed` is the first one's."""
+    return {
+        f"synthetic `{kind}`, {name}": SyntheticScenes(scenes, seed, kind=kind, unit=unit)
         for kind in ("any", "clutter")
         for unit, name in (("m", "metres"), ("disparity", "disparity"))
     }
-    return real | made
 
 
-def rows(root: Path, scenes: int, seed: int = 0) -> Iterator[Row]:
-    """(label, number of maps, mean statistics) of each data set that is there.
-
-    Args:
-        root: folder of the data sets, with the names that training/configs use.
-        scenes: number of synthetic scenes per row, 640 x 480.
-        seed: of the first of them.
-    """
-    for label, open_source in data_sets(root, scenes, seed).items():
-        try:
-            source = open_source()
-        except FileNotFoundError:
-            continue
+def rows(sources: dict[str, Source]) -> Iterator[Row]:
+    """(label, number of maps, mean statistics) of each data set, measured when asked for."""
+    for label, source in sources.items():
         yield label, len(source), mean([measure(sample) for sample in source])
 
 

@@ -146,7 +146,41 @@ def test_command_writes_its_block_and_nothing_else(small_scenes, writer, capsys)
         *(f"| synthetic `{kind}`, {unit}" for kind in ("any", "clutter") for unit in ("metres", "disparity")),
     ]
     assert all(line.count(" | ") == len(COLUMNS) + 1 for line in (table[0], *table[2:]))
-    assert table[2] in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert table[2] in printed.out
+    absent = [line.split(": not found in ") for line in printed.err.splitlines()]
+    assert [(label, place.split(", looked")[0]) for label, place in absent] == [
+        ("MSG-Net, Middlebury 2006, full size", str(writer.root / "msgnet_depth")),
+        ("MSG-Net, Sintel", str(writer.root / "msgnet_depth")),
+        ("NYUv2, raw", str(writer.root / "nyuv2")),
+        ("NYUv2, samples", str(writer.root / "nyuv2_samples")),
+        ("RealSense, aligned", str(writer.root / "realsense_aligned")),
+    ]
+    assert "Df_1.mat" in printed.err and "nyu_depth_v2_labeled.mat" in printed.err
+
+
+def test_synthetic_rows_alone_are_printed_but_not_written(small_scenes, writer, capsys):
+    writer.third_size_scene("elsewhere/Aloe")
+    page = writer.path("page.md")
+    text = f"<!-- benchmark:{BLOCK} -->\nold\n<!-- /benchmark:{BLOCK} -->\n"
+    page.write_text(text)
+    command = ["statistics", "--root", str(writer.root), "--scenes", "1"]
+    assert main([*command, "--write", str(page)]) == 2
+    assert page.read_text() == text
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count(": not found in ") == 6
+    assert f"no real data under {writer.root}: {page} is left as it is" in printed.err
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("| synthetic ") == 4 and printed.err.count(": not found in ") == 6
+
+
+def test_help_names_the_folders(capsys):
+    with pytest.raises(SystemExit):
+        main(["statistics", "--help"])
+    text = capsys.readouterr().out
+    assert all(folder in text for folder in ("middlebury2006_third", "msgnet_depth", "nyuv2_samples"))
+    assert "configs" not in text
 
 
 def test_command_fails_before_measuring_when_the_place_is_wrong(writer, capsys):
