@@ -8,11 +8,12 @@ from base_model_tester import BaseModelTester
 from torch import nn
 
 from depth_sr_ros.models import create_model
-from depth_sr_ros.models.csan import CSAN, BilayerResidualBlock
+from depth_sr_ros.models.csan import CSAN, BilayerResidualBlock, default_sizes
 from depth_sr_ros.resize import bicubic
 from depth_sr_ros.tiling import super_resolve_in_tiles
 
 SMALL = {"widths": [6, 5, 4], "blocks": [1, 1], "window": 4}
+ONE_STAGE = {"widths": [6, 4], "blocks": [2]}
 
 
 class TestCSAN(BaseModelTester):
@@ -33,10 +34,10 @@ class TestCSANWithoutAttentionAndBilayerBlocks(BaseModelTester):
     options = {"attention": False, "bilayer": False, "deep_supervision": False}  # noqa: RUF012
 
 
-def small(**options) -> CSAN:
-    """x4, narrow, with heads and gates that do something."""
+def small(scale: int = 4, **options) -> CSAN:
+    """Narrow, with heads and gates that do something."""
     torch.manual_seed(0)
-    model = CSAN(4, **(SMALL | options)).eval()
+    model = CSAN(scale, **(SMALL | options)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("weight") and (".head.1" in name or ".gate_" in name):
@@ -103,13 +104,19 @@ def test_bilayer_block_is_a_residual_in_a_residual():
 
 
 @pytest.mark.parametrize(
-    ("option", "gone"), [("attention", ".attention."), ("bilayer", ".inner."), ("deep_supervision", ".0.head.")]
+    ("option", "sizes", "gone"),
+    [
+        ("attention", {}, ".attention."),
+        ("bilayer", {}, ".inner."),
+        ("multi_stage", ONE_STAGE, "stages.1."),
+        ("deep_supervision", {}, ".0.head."),
+    ],
 )
-def test_an_ablation_takes_its_parameters_out_and_changes_the_output(option, gone):
-    whole, without = small(), small(**{option: False})
+def test_an_ablation_takes_its_parameters_out_and_changes_the_output(option, sizes, gone):
+    whole, without = small(), small(**{option: False}, **sizes)
     assert names(whole) - names(without) >= {n for n in names(whole) if gone in n} > set()
     assert not [n for n in names(without) if gone in n]
-    if option != "bilayer":
+    if option not in ("bilayer", "multi_stage"):  # which put other blocks in their place
         assert names(without) < names(whole)
     shared = {
         key: value
@@ -120,6 +127,16 @@ def test_an_ablation_takes_its_parameters_out_and_changes_the_output(option, gon
     depth = torch.rand(1, 1, 8, 8)
     with torch.inference_mode():
         assert (whole(depth) - without(depth)).abs().max() > 1e-3
+
+
+def test_at_x2_there_is_one_stage_anyway():
+    staged, without = (small(2, multi_stage=multi_stage, **ONE_STAGE) for multi_stage in (True, False))
+    depth = torch.rand(1, 1, 8, 8)
+    assert names(staged) == names(without)
+    with torch.inference_mode():
+        assert torch.equal(staged(depth), without(depth))
+    for size in ("paper", "lite"):
+        assert default_sizes(2, size, multi_stage=True) == default_sizes(2, size, multi_stage=False)
 
 
 def test_without_bilayer_blocks_there_are_as_many_basic_ones():
