@@ -38,14 +38,24 @@ def main(arguments: list[str] | None = None) -> int:
         help=f"for dada with a prior: take these weights of it in place of those it was trained with: '{SHIPPED}' (the "
         "default ones), a shipped variant's name or a .safetensors file; the checkpoint's validation score is left out",
     )
+    parser.add_argument(
+        "--average", type=Path, metavar="FILE", help="export the mean of the checkpoint's weights and this file's; the "
+        "checkpoint's validation score is left out"
+    )
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
     given = parser.parse_args(arguments)
     try:
         model, checkpoint = read_checkpoint(given.checkpoint)
         validated = validation_scores(checkpoint)
+        notes = [given.notes] if given.notes else []
+        if given.average is not None:
+            average(model, given.average)
+            notes.append(f"the mean of these weights and those of {given.average.name}")
         if given.prior is not None:
             exchange_prior(model, given.prior)
-            validated = {}  # was of another network
+            notes.append(f"the prior it was trained with was exchanged for the {given.prior} weights of that network")
+        if len(notes) > bool(given.notes):
+            validated = {}  # was of other weights
         card = card_of(
             model,
             checkpoint,
@@ -54,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
             lr_kernel=given.lr_kernel,
             date=given.date,
             scores=validated | parse_scores(given.score),
-            notes=given.notes,
+            notes="; ".join(notes),
             licence=given.licence,
         )
         save_weights(model, given.output, card, half=given.half)
@@ -101,6 +111,19 @@ def read_checkpoint(path: Path) -> tuple[DepthSRModel, dict[str, Any]]:
     except RuntimeError as error:
         raise WeightsError(f"{path}: {error}") from None
     return model, checkpoint
+
+
+def average(model: DepthSRModel, file: Path) -> None:
+    """Replace a model's weights by the mean of them and a .safetensors file's.
+
+    Raises:
+        WeightsError: no such file, or one of another network.
+    """
+    own = model.state_dict()
+    other, _ = load_model(model.name, model.scale, model.size, file)
+    if {key: value.shape for key, value in other.state_dict().items()} != {key: v.shape for key, v in own.items()}:
+        raise WeightsError(f"--average {file} is of {model.name} with other options: a mean needs the same network")
+    model.load_state_dict({key: (own[key] + value) / 2 for key, value in other.state_dict().items()})
 
 
 def exchange_prior(model: DepthSRModel, weights: str) -> None:

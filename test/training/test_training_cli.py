@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from depth_sr_ros.weights import WeightsError, load_model, read_card
+from depth_sr_ros.models import create_model
+from depth_sr_ros.weights import WeightsError, load_model, read_card, save_weights
 from training.cli import CONFIGS, load_config, merge, run
 from training.export import main as export
 from training.export import read_checkpoint, validation_scores
@@ -181,6 +182,19 @@ def test_fit_resume_validate_and_export(tiny, tmp_path, capsys):
     model, _ = load_model("dsrnet", 2, "lite", out)
     trained, _ = read_checkpoint(best)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), trained.state_dict().values()))
+
+    mean = tmp_path / "mean.safetensors"
+    later = tmp_path / "tiny/version_1/checkpoints/last.ckpt"
+    assert export([str(later), "-o", str(mean), *words, "--notes", "one", "--average", str(out)]) == 0
+    middle, card = load_model("dsrnet", 2, "lite", mean)
+    ends = (trained.state_dict(), read_checkpoint(later)[0].state_dict())
+    assert all(torch.equal(value, (ends[0][key] + ends[1][key]) / 2) for key, value in middle.state_dict().items())
+    assert "validation" not in card.scores  # that score was of the later weights
+    assert card.notes == "one; the mean of these weights and those of weights.safetensors"
+    wider = create_model("dsrnet", 2, "lite", width=8, width_lr=4, units=2)
+    wide = card.model_copy(update={"options": {"width": 8, "width_lr": 4, "units": 2}})
+    other = save_weights(wider, tmp_path / "wider.safetensors", wide)
+    assert export([str(later), "-o", str(mean), *words, "--average", str(other)]) == 2
 
 
 def test_last_is_the_last_step_also_when_validation_gets_worse(tiny, tmp_path, monkeypatch):

@@ -185,6 +185,7 @@ def test_export_gives_another_prior(tmp_path, prior_file, capsys):
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, trained[name])}
     assert changed == {"prior.head.1.bias"}
     assert "validation" not in card.scores  # that score was of the network with its own prior
+    assert card.notes.startswith("the prior it was trained with was exchanged for")
     assert export([*command, "shipped"]) == 2
     assert "prior of this checkpoint was made with others" in capsys.readouterr().err
     trainer.fit(alone := method(), data())
