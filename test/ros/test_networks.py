@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from ros_harness import camera_info, header, rgb_message, scene
 
-from depth_sr_ros.ros.messages import image_message
+from depth_sr_ros.ros.messages import depth_array, image_message
 from depth_sr_ros.ros.pairing import Frame
 from depth_sr_ros.ros.parameters import Settings
 from depth_sr_ros.ros.pipeline import Pipeline
@@ -24,3 +25,16 @@ def test_csan_and_bridgenet_run_with_their_shipped_weights():
         assert result.guided == (guide is not None) and not result.trouble
         expected = DepthUpsampler(method, 4).upsample(depth, guide)
         np.testing.assert_allclose(result.depth, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.ros
+def test_csan_and_bridgenet_live(start_node):
+    depth, rgb = scene(32, 24)
+    process, peer = start_node("networks", "-p", "method_single:=csan", "-p", "method_guided:=bridgenet")
+    process.wait_for_log("with RGB: bridgenet x4", timeout=60)
+    peer.wait_connected()
+    guided = DepthUpsampler("bridgenet", 4, device="cpu").upsample(depth, rgb)
+    single = DepthUpsampler("csan", 4, device="cpu").upsample(depth)
+    assert np.abs(guided - single).max() > 0.05
+    np.testing.assert_allclose(depth_array(peer.exchange(depth, rgb=rgb)), guided, atol=1e-3)
+    np.testing.assert_allclose(depth_array(peer.exchange(depth)), single, atol=1e-3)
