@@ -80,29 +80,27 @@ class Run:
         return found is not None and read_checkpoint(found)[1]["global_step"] >= self.steps
 
     def train(self, overrides: list[str], root: Path) -> int:
-        """Train, or go on; the exit status. `root` holds the data.
-
-        Raises:
-            DatasetError: the folder holds a training with other overrides or another config.
-        """
-        made_with = {"config": BUDGET_CONFIGS[self.method], "overrides": overrides}
-        self.check(made_with)
+        """Train, or go on (`check` first); the exit status. `root` holds the data."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / MADE_WITH).write_text(json.dumps(made_with, indent=1) + "\n")
+        (self.folder / MADE_WITH).write_text(json.dumps(self.made_with(overrides), indent=1) + "\n")
         environment = {**os.environ, "DEPTH_SR_DATA": str(root.resolve())}
         command = [sys.executable, "-m", PACKAGE, *self.arguments(overrides)]
         return subprocess.run(command, check=False, env=environment).returncode
 
-    def check(self, made_with: dict) -> None:
-        """Raise DatasetError where a training in this folder was not made with this."""
+    def made_with(self, overrides: list[str]) -> dict:
+        """What two trainings that may stand for each other have in common."""
+        return {"config": BUDGET_CONFIGS[self.method], "overrides": overrides}
+
+    def check(self, overrides: list[str]) -> None:
+        """Raise DatasetError where a training in this folder was made with other overrides or another config."""
         if self.checkpoint() is None:
             return
-        note = self.folder / MADE_WITH
+        note, wanted = self.folder / MADE_WITH, self.made_with(overrides)
         found = json.loads(note.read_text()) if note.is_file() else None
-        if found != made_with:
+        if found != wanted:
             raise DatasetError(
-                f"{self.folder} holds a training made with {found}, and this command asks for {made_with}: give the "
-                "same options, move the folder away, or choose another with --runs"
+                f"{self.folder} holds a training made with {found}, and this command asks for {wanted}: give the same "
+                "options, move the folder away, or choose another with --runs"
             )
 
     def arguments(self, more: Iterable[str] = ()) -> list[str]:
@@ -178,7 +176,7 @@ def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
         for method in arguments.methods
     ]
     for run in runs:
-        run.check({"config": BUDGET_CONFIGS[run.method], "overrides": overrides})
+        run.check(overrides)
     for run in runs:
         if not run.finished():
             print(f"{run.folder.name}: training", flush=True)
@@ -187,8 +185,8 @@ def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
                 print(f"error: {run.folder.name}: the training ended with {status}", file=sys.stderr)
                 return 1
     results = score(runs, data)
-    command = shown_command("budget", budget_parser(), arguments)
-    text = budget_markdown(results, arguments.steps, " ".join([command, *overrides]))
+    command = " ".join([shown_command("budget", budget_parser(), arguments), *overrides])
+    text = budget_markdown(results, arguments.steps, command)
     Console().print(Markdown(text))
     for page in arguments.write:
         print(f"{page}: {', '.join(write_blocks(page, {BLOCK: text}))} written")
