@@ -46,16 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         model, checkpoint = read_checkpoint(given.checkpoint)
-        validated = validation_scores(checkpoint)
-        notes = [given.notes] if given.notes else []
+        changes = []
         if given.average is not None:
             average(model, given.average)
-            notes.append(f"the mean of these weights and those of {given.average.name}")
+            changes.append(f"the mean of these weights and those of {given.average.name}")
         if given.prior is not None:
             exchange_prior(model, given.prior)
-            notes.append(f"the prior it was trained with was exchanged for the {given.prior} weights of that network")
-        if len(notes) > bool(given.notes):
-            validated = {}  # was of other weights
+            changes.append(f"the prior it was trained with was exchanged for the {given.prior} weights of that network")
+        validated = {} if changes else validation_scores(checkpoint)  # a score of other weights is not these weights'
         card = card_of(
             model,
             checkpoint,
@@ -64,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             lr_kernel=given.lr_kernel,
             date=given.date,
             scores=validated | parse_scores(given.score),
-            notes="; ".join(notes),
+            notes="; ".join(filter(None, [given.notes, *changes])),
             licence=given.licence,
         )
         save_weights(model, given.output, card, half=given.half)
