@@ -34,9 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--half", action="store_true", help="store float16: half the size")
     parser.add_argument(
         "--prior",
-        metavar="WEIGHTS",
-        help=f"for dada with a prior: take these weights of it in place of those it was trained with: '{SHIPPED}' (the "
-        "default ones), a shipped variant's name or a .safetensors file; the checkpoint's validation score is left out",
+        action="append",
+        default=[],
+        metavar="NAME=WEIGHTS",
+        help="for dada with priors: take these weights of one in place of those it was trained with, dsrnet=robust for "
+        f"example: '{SHIPPED}' (the default ones), a shipped variant's name or a .safetensors file; the checkpoint's "
+        "validation score is left out",
     )
     parser.add_argument(
         "--average", type=Path, metavar="FILE", help="export the mean of the checkpoint's weights and this file's; the "
@@ -50,9 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         if given.average is not None:
             average(model, given.average)
             changes.append(f"the mean of these weights and those of {given.average.name}")
-        if given.prior is not None:
-            exchange_prior(model, given.prior)
-            changes.append(f"the prior it was trained with was exchanged for the {given.prior} weights of that network")
+        for name, weights in map(split_pair, given.prior):
+            exchange_prior(model, name, weights)
+            changes.append(f"the prior {name} it was trained with was exchanged for the {weights} weights of it")
         validated = {} if changes else validation_scores(checkpoint)  # a score of other weights is not these weights'
         card = card_of(
             model,
@@ -124,26 +127,28 @@ def average(model: DepthSRModel, file: Path) -> None:
     model.load_state_dict({key: (own[key] + value) / 2 for key, value in other.state_dict().items()})
 
 
-def exchange_prior(model: DepthSRModel, weights: str) -> None:
-    """Put other weights of the single-depth network into a model that has one as its prior.
+def exchange_prior(model: DepthSRModel, name: str, weights: str) -> None:
+    """Put other weights of a single-depth network into a model that has it as a prior.
 
     Args:
+        name: of that network.
         weights: `SHIPPED`, a shipped variant's name or a .safetensors file.
 
     Raises:
         ValueError: the model has no prior, or not one of these weights' widths.
         WeightsError: no such weights.
     """
-    prior = getattr(model, "prior", None)
-    if prior is None:
-        raise ValueError(f"--prior came for {model.name}, which has no prior here: leave it out")
+    priors = getattr(model, "priors", {})
+    if name not in priors:
+        raise ValueError(f"--prior came for {name}, and {model.name} has these priors here: {list(priors) or 'none'}")
+    prior = priors[name]
     other, card = load_model(prior.name, model.scale, prior.size, None if weights == SHIPPED else weights)
     try:
         prior.load_state_dict(other.state_dict())
     except RuntimeError:
         raise ValueError(
-            f"--prior {weights} is {prior.name} with options {card.options}, and the prior of this checkpoint was made "
-            "with others: their weights do not fit"
+            f"--prior {name}={weights} is {name} with options {card.options}, and the prior of this checkpoint was "
+            "made with others: their weights do not fit"
         ) from None
 
 
@@ -159,10 +164,12 @@ def parse_scores(pairs: list[str]) -> dict[str, float]:
     Raises:
         ValueError: for a pair that is not NAME=VALUE.
     """
-    scores = {}
-    for pair in pairs:
-        name, equals, value = pair.rpartition("=")
-        if not (name and equals):
-            raise ValueError(f"a score is NAME=VALUE, got {pair!r}")
-        scores[name] = float(value)
-    return scores
+    return {name: float(value) for name, value in map(split_pair, pairs)}
+
+
+def split_pair(pair: str) -> tuple[str, str]:
+    """("dsrnet", "robust") from "dsrnet=robust"; ValueError for what is not NAME=VALUE."""
+    name, equals, value = pair.rpartition("=")
+    if not (name and equals):
+        raise ValueError(f"expected NAME=VALUE, got {pair!r}")
+    return name, value

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from .blocks import shrink
+from .csan import CSAN
 from .dada_rgb import IMAGENET_STD
 from .dsrnet import DSRNet
 from .equilibrium import EquilibriumModel, Problem, fill_invalid, upsampled
@@ -17,7 +19,7 @@ from .unet import LiteUNet, ResNet50UNet
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 KAPPA = 0.03
-PRIORS = ("none", "dsrnet")
+PRIORS = {network.name: network for network in (DSRNet, CSAN)}
 TRUST = ("exact", "learned")
 FEATURES = {"paper": 64, "lite": 16}
 LEAST_SPREAD = 0.01  # of the mean depth: below it, relief is the sensor's noise and not to be blown up
@@ -30,21 +32,22 @@ class DADA(EquilibriumModel):
     sample's own standard deviation, so that any unit works. `paper` is the published network (ResNet-50 encoder at
     twice the image's size, 64 features), `lite` a small one at the image's size with 16 features.
 
-    Beyond the paper, `prior="dsrnet"` lets a single-depth network upsample the depth first: its output is one more
-    channel of the U-Net's input and the start of the diffusion. It is part of the model, and of its weights file.
+    Beyond the paper, `priors=["dsrnet"]` lets a single-depth network upsample the depth first: its output is one more
+    channel of the U-Net's input and the start of the diffusion. Of several, each is a channel, so that the U-Net sees
+    where they disagree, and the start is their mean. They are part of the model, and of its weights file.
 
     With ``trust="learned"``, also beyond the paper, readings are not taken as they are: each is pulled towards what the
-    prior's depth would read there, the less the network trusts it (`Trust`). For noise, rounding and kernels that are
+    priors' depth would read there, the less the network trusts it (`Trust`). For noise, rounding and kernels that are
     not `lr_kernel`; the output then agrees with the corrected readings, not with depth_lr.
 
     NaN in depth_lr and guide, and non-positive cells: see `EquilibriumModel`.
 
     Args:
-        scale: any integer from 1 to 32; with `prior="dsrnet"` one of that network's.
+        scale: any integer from 1 to 32; with priors one of theirs.
         size: "paper" or "lite".
-        prior: "none" (the paper) or "dsrnet".
-        prior_options: keyword arguments of `DSRNet`, such as its `size` (default: this model's).
-        train_prior: let gradients reach the prior; by default it stays as it was loaded.
+        priors: names of single-depth networks, of "dsrnet" and "csan"; none in the paper.
+        prior_options: keyword arguments of each by its name, such as its `size` (default: this model's).
+        train_priors: let gradients reach the priors; by default they stay as they were loaded.
         trust: "exact" (the paper: the output agrees with every reading) or "learned", which needs a prior.
         depth_unit: divide depth by this, in the unit of depth_lr, and not by each sample's standard deviation:
             networks trained with one number for a whole data set, such as the authors', need theirs.
@@ -61,30 +64,34 @@ class DADA(EquilibriumModel):
         self,
         scale: int,
         size: str = "lite",
-        prior: str = "none",
-        prior_options: dict[str, Any] | None = None,
-        train_prior: bool = False,
+        priors: Sequence[str] = (),
+        prior_options: dict[str, dict[str, Any]] | None = None,
+        train_priors: bool = False,
         trust: str = "exact",
         depth_unit: float | None = None,
         **solver,
     ):
         super().__init__(scale, size, **solver)
-        if prior not in PRIORS:
-            raise ValueError(f"prior must be one of {PRIORS}, got {prior!r}")
-        if prior == "none" and (prior_options or train_prior):
-            raise ValueError("prior_options and train_prior need a prior: set prior='dsrnet'")
+        if isinstance(priors, str) or not set(priors) <= PRIORS.keys() or len(set(priors)) < len(priors):
+            raise ValueError(f"priors must be a list of different names out of {sorted(PRIORS)}, got {priors!r}")
+        prior_options = prior_options or {}
+        if not prior_options.keys() <= set(priors) or (train_priors and not priors):
+            raise ValueError(
+                f"prior_options ({sorted(prior_options)}) and train_priors ({train_priors}) are about networks in "
+                f"priors ({list(priors)}): add them there"
+            )
         if trust not in TRUST:
             raise ValueError(f"trust must be one of {TRUST}, got {trust!r}")
-        if prior == "none" and trust == "learned":
-            raise ValueError("trust='learned' weighs readings against a prior: set prior='dsrnet'")
+        if not priors and trust == "learned":
+            raise ValueError("trust='learned' weighs readings against a prior: set priors=['dsrnet']")
         if depth_unit is not None and not depth_unit > 0:
             raise ValueError(f"depth_unit must be positive, got {depth_unit}")
         self.depth_unit = depth_unit
-        self.prior: DSRNet | None = None
-        if prior == "dsrnet":
-            self.prior = DSRNet(scale, **{"size": size, **(prior_options or {})}).requires_grad_(train_prior)
+        self.priors = nn.ModuleDict(
+            {name: PRIORS[name](scale, **{"size": size, **prior_options.get(name, {})}) for name in priors}
+        ).requires_grad_(train_priors)
         network = ResNet50UNet if size == "paper" else LiteUNet
-        self.features = network(4 if self.prior is None else 5, FEATURES[size])
+        self.features = network(4 + len(self.priors), FEATURES[size])
         self.trust = Trust(FEATURES[size]) if trust == "learned" else None
         if size == "lite":
             shrink(self.features.head)  # features then start about kappa apart, where eq. 2 is steepest
@@ -92,12 +99,10 @@ class DADA(EquilibriumModel):
 
     def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> Problem:
         filled = fill_invalid(depth_lr)
-        start = depth = upsampled(filled, self.scale)
-        depths = [depth]
-        if self.prior is not None:
-            start = self.prior(filled).to(depth.dtype)
-            depths.append(start)
-        features = self.features(self.network_input(fill_invalid(guide), depths))
+        depth = upsampled(filled, self.scale)
+        single = [prior(filled).to(depth.dtype) for prior in self.priors.values()]
+        start = torch.stack(single).mean(dim=0) if single else depth
+        features = self.features(self.network_input(fill_invalid(guide), [depth, *single]))
         # differences of features and the equilibrium itself need more than autocast's half precision
         with torch.autocast(depth_lr.device.type, enabled=False):
             cv, ch = self.coefficients(features.to(depth.dtype), self.log_kappa.exp(), start.detach(), guide)

@@ -17,6 +17,8 @@ from depth_sr_ros.models.unet import LiteUNet, ResNet50UNet, pad_to_multiple
 from depth_sr_ros.resize import bicubic, block_mean
 
 SMALL_PRIOR = {"size": "lite", "width": 4, "width_lr": 4, "units": 2}
+WITH_PRIOR = {"priors": ["dsrnet"], "prior_options": {"dsrnet": SMALL_PRIOR}}
+SMALL_CSAN = {"widths": [4, 4, 4, 4], "blocks": [1, 1, 1], "attention": False}  # x8
 
 
 class EquilibriumTester(BaseModelTester):
@@ -40,13 +42,13 @@ class TestDADAPaperSize(TestDADA):
 class TestDADAWithPrior(EquilibriumTester):
     name = "dada"
     scales = (2, 4)
-    options = {"prior": "dsrnet", "prior_options": SMALL_PRIOR, "train_prior": True}  # noqa: RUF012
+    options = {**WITH_PRIOR, "train_priors": True}  # noqa: RUF012
 
 
 class TestDADAWithTrust(EquilibriumTester):
     name = "dada"
     scales = (2, 4)
-    options = {"prior": "dsrnet", "prior_options": SMALL_PRIOR, "train_prior": True, "trust": "learned"}  # noqa: RUF012
+    options = {**WITH_PRIOR, "train_priors": True, "trust": "learned"}  # noqa: RUF012
 
 
 class TestDadaRGB(EquilibriumTester):
@@ -143,9 +145,11 @@ def test_solver_options_reach_the_solver():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"prior": "denet"}, "prior must be one of"),
-        ({"train_prior": True}, "need a prior"),
-        ({"prior_options": {"width": 4}}, "need a prior"),
+        ({"priors": ["denet"]}, "priors must be a list of different names out of"),
+        ({"priors": ["csan", "csan"]}, "different names"),
+        ({"priors": "dsrnet"}, "must be a list"),
+        ({"train_priors": True}, "add them there"),
+        ({"prior_options": {"dsrnet": {"width": 4}}}, "add them there"),
         ({"trust": "blind"}, "trust must be one of"),
         ({"trust": "learned"}, "against a prior"),
         ({"depth_unit": 0.0}, "depth_unit"),
@@ -162,34 +166,46 @@ def test_impossible_options_are_refused(options, message):
 
 def test_prior_needs_a_scale_of_the_prior():
     with pytest.raises(ValueError, match="dsrnet has scales"):
-        create_model("dada", 3, "lite", prior="dsrnet")
+        create_model("dada", 3, "lite", priors=["dsrnet"])
 
 
 def test_prior_is_frozen_saved_with_the_model_and_seen_by_the_features():
     depth, guide, _ = scene()
-    model = lite(prior="dsrnet", prior_options=SMALL_PRIOR)
-    assert not any(p.requires_grad for p in model.prior.parameters())
-    assert any(key.startswith("prior.") for key in model.state_dict())
+    model = lite(**WITH_PRIOR)
+    assert not any(p.requires_grad for p in model.priors["dsrnet"].parameters())
+    assert any(key.startswith("priors.dsrnet.") for key in model.state_dict())
     target, start, cv, _ = model.prepare(depth, guide)
     assert target is depth
-    torch.testing.assert_close(start, model.prior(depth))
+    torch.testing.assert_close(start, model.priors["dsrnet"](depth))
     (cv.sum()).backward()
-    assert all(p.grad is None for p in model.prior.parameters()) and model.log_kappa.grad.abs() > 0
+    assert all(p.grad is None for p in model.priors["dsrnet"].parameters()) and model.log_kappa.grad.abs() > 0
     with torch.no_grad():
-        model.prior.head[-1].bias += 1.0
-        model.prior.head[-1].weight *= 3.0
+        model.priors["dsrnet"].head[-1].bias += 1.0
+        model.priors["dsrnet"].head[-1].weight *= 3.0
         assert not torch.equal(model.prepare(depth, guide).cv, cv)
+
+
+def test_diffusion_starts_from_the_mean_of_several_priors_and_the_features_see_each():
+    depth, guide, _ = scene()
+    options = {"dsrnet": SMALL_PRIOR, "csan": SMALL_CSAN}
+    model = lite(priors=["dsrnet", "csan"], prior_options=options)
+    single = [model.priors[name](depth) for name in ("dsrnet", "csan")]
+    seen = []
+    model.features.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        torch.testing.assert_close(model.prepare(depth, guide).start, (single[0] + single[1]) / 2)
+    torch.testing.assert_close(seen[0], model.network_input(guide, [upsampled(depth, 8), *single]))
 
 
 @pytest.mark.parametrize("lr_kernel", ["block_mean", "bicubic"])
 def test_readings_are_pulled_towards_the_prior_as_far_as_they_are_not_trusted(lr_kernel):
     depth, guide, _ = scene()
     depth[0, 0, 2, 3] = float("nan")
-    model = lite(prior="dsrnet", prior_options=SMALL_PRIOR, trust="learned", lr_kernel=lr_kernel, tolerance=1e-5)
+    model = lite(**WITH_PRIOR, trust="learned", lr_kernel=lr_kernel, tolerance=1e-5)
     held, trusted = depth.isfinite(), {}
     with torch.no_grad():
-        model.prior.head[-1].bias += 0.2  # the prior's depth is far from the readings
-        read = model.seen_by_sensor(model.prior(fill_invalid(depth)))
+        model.priors["dsrnet"].head[-1].bias += 0.2  # the prior's depth is far from the readings
+        read = model.seen_by_sensor(model.priors["dsrnet"](fill_invalid(depth)))
         for w in (0.0, 0.3, 1.0):
             model.trust.weight[-1].weight.zero_()
             model.trust.weight[-1].bias.fill_(torch.logit(torch.tensor(w)))
@@ -204,11 +220,11 @@ def test_readings_are_pulled_towards_the_prior_as_far_as_they_are_not_trusted(lr
 @pytest.mark.parametrize("lr_kernel", ["block_mean", "bicubic"])
 def test_autocast_moves_neither_start_nor_targets(lr_kernel):
     depth, guide, _ = scene()
-    model = lite(prior="dsrnet", prior_options=SMALL_PRIOR, trust="learned", lr_kernel=lr_kernel)
+    model = lite(**WITH_PRIOR, trust="learned", lr_kernel=lr_kernel)
     problems = []
     with torch.no_grad():
         model.trust.weight[-1].weight.zero_()  # its own rounding is the network's affair
-        model.prior.head[-1].weight.zero_()
+        model.priors["dsrnet"].head[-1].weight.zero_()
         for enabled in (False, True):
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 problems.append(model.prepare(depth, guide))
@@ -219,10 +235,10 @@ def test_autocast_moves_neither_start_nor_targets(lr_kernel):
 
 def test_trust_looks_at_distances_in_the_depth_s_own_spread():
     depth, guide, _ = scene()
-    model = lite(prior="dsrnet", prior_options=SMALL_PRIOR, trust="learned")
+    model = lite(**WITH_PRIOR, trust="learned")
     torch.nn.init.normal_(model.trust.weight[-1].weight)
     with torch.no_grad():
-        model.prior.head[-1].bias += 0.2
+        model.priors["dsrnet"].head[-1].bias += 0.2
         metres, millimetres = (model.prepare(depth * unit, guide).target / unit for unit in (1.0, 1000.0))
         assert ((metres - depth).abs() > 1e-3).any()
     torch.testing.assert_close(metres, millimetres, rtol=1e-4, atol=1e-5)
@@ -340,5 +356,5 @@ def test_training_moves_the_edge_to_where_it_is():
 
 
 def test_prior_options_default_to_the_model_s_size():
-    model = DADA(4, "lite", prior="dsrnet")
-    assert isinstance(model.prior, DSRNet) and model.prior.size == "lite"
+    model = DADA(4, "lite", priors=["dsrnet"])
+    assert isinstance(model.priors["dsrnet"], DSRNet) and model.priors["dsrnet"].size == "lite"

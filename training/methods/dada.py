@@ -19,6 +19,8 @@ from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
 from .optimisation import Optimisation
 
+GUIDE_AND_DEPTH = 4  # channels of the U-Net's input before those of the priors
+
 
 class DADA(DepthSRMethod):
     """Minimise the L1 distance between the equilibrium and the ground truth, over valid pixels.
@@ -30,7 +32,7 @@ class DADA(DepthSRMethod):
     Args:
         scale: upsampling factor.
         size: "paper" or "lite".
-        options: further keyword arguments of the network, such as ``prior: dsrnet``.
+        options: further keyword arguments of the network, such as ``priors: [dsrnet]``.
         optimisation: optimiser and schedule; None: the paper's (Adam 1e-4, weight decay 1e-5, times 0.9 every 100
             epochs, gradient norm at most 0.01).
         gradient: "implicit" (of the equilibrium itself, by one more solve; not in the paper) or "unrolled" (the
@@ -39,10 +41,12 @@ class DADA(DepthSRMethod):
         n_pre: the paper's N_pre: 0 to n_pre - 1 iterations without gradient come first, drawn anew for each step.
         n_grad: the paper's N_grad, iterations that back-propagation unrolls.
         loss_weight: factor on the loss (the paper: 10), which counts only through the gradient's clipping.
-        prior_weights: of the prior: None for the bundled ones, a variant's name or a .safetensors file. With the
-            network's option ``train_prior`` and "fresh" here it starts untrained.
-        features_from: a .safetensors file of this network, of any scale and with the same prior option, whose feature
-            extractor and kappa (and trust, if it has learned that) to start from; None: random weights.
+        prior_weights: of the priors by their names, such as ``{dsrnet: robust}``: a variant's name or a .safetensors
+            file; the bundled ones where nothing is said. With the network's option ``train_priors``, "fresh" starts
+            one untrained.
+        features_from: a .safetensors file of this network, of any scale, whose feature extractor and kappa (and trust,
+            if it has learned that) to start from; None: random weights. It has as many priors as this network, or at
+            least one: the channels of its priors then see the mean of this network's.
         encoder_weights: a ResNet-50 trained on ImageNet, as torchvision saves it (.pth), for the encoder of size
             "paper" to start from, as in the paper; None: random weights.
 
@@ -61,7 +65,7 @@ class DADA(DepthSRMethod):
         n_pre: int = 8000,
         n_grad: int = 1024,
         loss_weight: float = 10.0,
-        prior_weights: str | None = None,
+        prior_weights: dict[str, str] | None = None,
         features_from: str | None = None,
         encoder_weights: str | None = None,
     ):
@@ -69,12 +73,12 @@ class DADA(DepthSRMethod):
             raise ValueError(
                 f"solver_iterations, n_pre and n_grad must be at least 1, got {solver_iterations}, {n_pre}, {n_grad}"
             )
-        options, prior = _with_prior(scale, size, dict(options or {}), prior_weights)
+        options, priors = _with_priors(scale, size, dict(options or {}), prior_weights or {})
         if features_from is not None and encoder_weights is not None:
             raise ValueError("features_from and encoder_weights both give the encoder's weights: drop one of them")
         super().__init__("dada", scale, size, options, optimisation or paper_optimisation())
-        if prior is not None:
-            self.network.prior.load_state_dict(prior)
+        for name, state in priors.items():
+            self.network.priors[name].load_state_dict(state)
         if features_from is not None:
             self._load_features(features_from)
         if encoder_weights is not None:
@@ -91,8 +95,12 @@ class DADA(DepthSRMethod):
         self.n_pre, self.n_grad, self.loss_weight = n_pre, n_grad, loss_weight
 
     def _load_features(self, path: str) -> None:
-        own = {key: value for key, value in self.network.state_dict().items() if not key.startswith("prior.")}
-        given = {key: value for key, value in read_tensors(Path(path)).items() if not key.startswith("prior.")}
+        own = {key: value for key, value in self.network.state_dict().items() if not key.startswith("priors.")}
+        given = {key: value for key, value in read_tensors(Path(path)).items() if not key.startswith("priors.")}
+        for name, (before, each) in self.network.features.image_weights.items():
+            name = f"features.{name}"
+            if name in given and given[name].shape[2:] == own[name].shape[2:]:
+                given[name] = _share_prior_channels(given[name], before, each, len(self.network.priors))
         if not any(key.startswith("trust.") for key in given):
             own = {key: value for key, value in own.items() if not key.startswith("trust.")}
         shapes, found = ({key: tuple(value.shape) for key, value in state.items()} for state in (own, given))
@@ -100,7 +108,8 @@ class DADA(DepthSRMethod):
             differ = sorted(key for key in shapes.keys() | found.keys() if shapes.get(key) != found.get(key))
             raise WeightsError(
                 f"{path} has no feature extractor of this network: {len(differ)} parameters differ, {differ[:3]}. "
-                "It must be of dada, of the same size and with the same prior and trust options"
+                "It must be of dada, of the same size, with the same trust option, and with priors if this network "
+                "has some"
             )
         self.network.load_state_dict(given, strict=False)
 
@@ -115,7 +124,7 @@ class DADA(DepthSRMethod):
         return loss
 
     def compiled_parts(self) -> list[nn.Module]:
-        parts = (self.network.features, self.network.prior, self.network.trust)
+        parts = (self.network.features, *self.network.priors.values(), self.network.trust)
         return [part for part in parts if part is not None]
 
     def equilibrium(self, problem: Problem) -> torch.Tensor:
@@ -164,21 +173,46 @@ def paper_optimisation() -> Optimisation:
     )
 
 
-def _with_prior(
-    scale: int, size: str, options: dict[str, Any], weights: str | None
-) -> tuple[dict[str, Any], dict[str, torch.Tensor] | None]:
-    """The network's options with those that the prior's weights were made with, and these weights."""
-    if options.get("prior", "none") == "none":
-        if weights is not None:
-            raise ValueError("prior_weights need a prior: set options.prior=dsrnet")
-        return options, None
-    if weights == "fresh":
-        if not options.get("train_prior"):
-            raise ValueError("an untrained prior that is never trained helps nobody: set options.train_prior=true")
-        return options, None
+def _share_prior_channels(kernels: torch.Tensor, before: int, each: int, priors: int) -> torch.Tensor:
+    """A U-Net's kernels that see the image, for another number of priors, each seen with an equal part of the sum.
+
+    So the features are those that the mean of the priors would give in place of every one that was there.
+
+    Args:
+        kernels: (out, before + each * (4 + n) , k, k): RGB, depth and n priors.
+        before: input channels before the image.
+        each: input channels that one channel of the image is.
+        priors: how many there are to be.
+
+    Returns:
+        The same with n = priors; unchanged where n or `priors` is 0.
+    """
+    image = kernels[:, before:].unflatten(1, (-1, each))
+    rest, seen = image[:, :GUIDE_AND_DEPTH], image[:, GUIDE_AND_DEPTH:]
+    if seen.shape[1] == 0 or priors == 0:
+        return kernels
+    shared = (seen.sum(dim=1, keepdim=True) / priors).expand(-1, priors, -1, -1, -1)
+    return torch.cat([kernels[:, :before], torch.cat([rest, shared], dim=1).flatten(1, 2)], dim=1)
+
+
+def _with_priors(
+    scale: int, size: str, options: dict[str, Any], weights: dict[str, str]
+) -> tuple[dict[str, Any], dict[str, dict[str, torch.Tensor]]]:
+    """The network's options with those that the priors' weights were made with, and these weights by their names."""
+    names = options.get("priors") or []
+    if not weights.keys() <= set(names):
+        raise ValueError(f"prior_weights came for {sorted(weights)}, options.priors are {names}: add them there")
+    if "fresh" in weights.values() and not options.get("train_priors"):
+        raise ValueError("an untrained prior that is never trained helps nobody: set options.train_priors=true")
     wanted = options.get("prior_options") or {}
-    prior, card = load_model(options["prior"], scale, wanted.get("size", size), weights)
-    made_with = {"size": prior.size, **card.options}
-    if not wanted.items() <= made_with.items():
-        raise ValueError(f"prior_options are {wanted}, but the prior's weights were made with {made_with}")
-    return options | {"prior_options": made_with}, prior.state_dict()
+    made_with, states = dict(wanted), {}
+    for name in names:
+        if weights.get(name) == "fresh":
+            continue
+        asked = wanted.get(name, {})
+        prior, card = load_model(name, scale, asked.get("size", size), weights.get(name))
+        made_with[name] = {"size": prior.size, **card.options}
+        if not asked.items() <= made_with[name].items():
+            raise ValueError(f"prior_options of {name} are {asked}, but its weights were made with {made_with[name]}")
+        states[name] = prior.state_dict()
+    return options | ({"prior_options": made_with} if made_with else {}), states

@@ -45,21 +45,22 @@ def test_compiled_steps_train_the_same_weights(tmp_path):
 
 def test_dada_compiles_what_stands_before_the_solver(tmp_path):
     """Features and prior: the equilibrium's loop depends on its data, and is not for a graph."""
-    options = {"prior": "dsrnet", "prior_options": {"size": "lite", **NARROW}, "train_prior": True}
+    options = {"priors": ["dsrnet"], "prior_options": {"dsrnet": {"size": "lite", **NARROW}}, "train_priors": True}
     images = {"normalise": "max", "require_guide": True, "degradation": Degrader(kernels=[BlockMean()])}
     tasks, compiled = [], CountedCalls("eager")  # without backward's trace: quick, and equal to the bit
     for callbacks in ([], [compiled]):
         torch.manual_seed(0)
         optimisation = Optimisation(learning_rate=2e-3, schedule="constant", gradient_clip=1.0)
-        task = DADA(2, "lite", options, optimisation, solver_iterations=20, prior_weights="fresh")
+        task = DADA(2, "lite", options, optimisation, solver_iterations=20, prior_weights={"dsrnet": "fresh"})
         before = {name: value.clone() for name, value in task.network.state_dict().items()}
         trainer(tmp_path, callbacks=callbacks, num_sanity_val_steps=0).fit(task, data(batches=2, **images))
         tasks.append(task)
     network = task.network
-    assert {network.features, network.prior} <= set(task.compiled_parts()) and network not in task.compiled_parts()
+    parts = set(task.compiled_parts())
+    assert {network.features, network.priors["dsrnet"]} <= parts and network not in parts
     assert compiled.training == [len(task.compiled_parts())] * 2
     assert compiled.validation and not any(compiled.validation)
     assert compiled_count(task) == 0, "what follows the training runs the network itself"
     trained = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
-    assert {"features", "prior"} <= {name.split(".")[0] for name in trained}
+    assert {"features", "priors"} <= {name.split(".")[0] for name in trained}
     assert same_weights(tasks[0].network, network)
