@@ -6,7 +6,7 @@ import pytest
 from depth_sr_ros import weights
 from training.benchmark.blocks import write_blocks
 from training.benchmark.cli import main
-from training.benchmark.compare import _matching_constraints
+from training.benchmark.compare import _ensembled, _matching_constraints
 from training.benchmark.datasets import DatasetError
 from training.benchmark.methods import Entry, Options, shipped_entries
 
@@ -91,3 +91,9 @@ def test_weights_made_for_the_bicubic_kernel_get_no_second_row():
     entries = [Entry("dsrnet"), Entry("dada"), Entry("dada:bicubic")]
     held = Entry("dada", Options(constraint="bicubic"))
     assert _matching_constraints(entries) == [entries[0], entries[1], held, entries[2]]
+
+
+def test_weights_made_for_the_bicubic_kernel_are_also_averaged_over_flips():
+    entries = [Entry("dsrnet"), Entry("dada"), Entry("dada:bicubic")]
+    assert _ensembled(entries) == [Entry("dada:bicubic", Options(self_ensemble=True))]
+    assert _ensembled(_ensembled(entries)) == []
