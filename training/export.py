@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.average is not None:
             average(model, given.average)
             changes.append(f"the mean of these weights and those of {given.average.name}")
-        for name, weights in map(split_pair, given.prior):
+        for name, weights in priors_of(given.prior).items():
             exchange_prior(model, name, weights)
             changes.append(f"the prior {name} it was trained with was exchanged for the {weights} weights of it")
         validated = {} if changes else validation_scores(checkpoint)  # a score of other weights is not these weights'
@@ -105,8 +105,10 @@ def read_checkpoint(path: Path) -> tuple[DepthSRModel, dict[str, Any]]:
         network = checkpoint["network"]
         state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
         model = create_model(network["method"], network["scale"], network["size"], **network["options"])
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, AttributeError):
         raise WeightsError(f"{path} is no checkpoint of `python -m training fit`") from None
+    except TypeError as error:
+        raise WeightsError(f"{path} has options that this version does not know: {error}") from None
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -135,7 +137,7 @@ def exchange_prior(model: DepthSRModel, name: str, weights: str) -> None:
         weights: `SHIPPED`, a shipped variant's name or a .safetensors file.
 
     Raises:
-        ValueError: the model has no prior, or not one of these weights' widths.
+        ValueError: the model has no such prior, or one of other widths.
         WeightsError: no such weights.
     """
     priors = getattr(model, "priors", {})
@@ -164,12 +166,25 @@ def parse_scores(pairs: list[str]) -> dict[str, float]:
     Raises:
         ValueError: for a pair that is not NAME=VALUE.
     """
-    return {name: float(value) for name, value in map(split_pair, pairs)}
+    scores = {}
+    for pair in pairs:
+        name, equals, value = pair.rpartition("=")
+        if not (name and equals):
+            raise ValueError(f"a score is NAME=VALUE, got {pair!r}")
+        scores[name] = float(value)
+    return scores
 
 
-def split_pair(pair: str) -> tuple[str, str]:
-    """("dsrnet", "robust") from "dsrnet=robust"; ValueError for what is not NAME=VALUE."""
-    name, equals, value = pair.rpartition("=")
-    if not (name and equals):
-        raise ValueError(f"expected NAME=VALUE, got {pair!r}")
-    return name, value
+def priors_of(pairs: list[str]) -> dict[str, str]:
+    """{"dsrnet": "robust"} from ["dsrnet=robust"].
+
+    Raises:
+        ValueError: for a pair that is not NAME=WEIGHTS, or a name that comes twice.
+    """
+    priors: dict[str, str] = {}
+    for pair in pairs:
+        name, _, weights = pair.partition("=")
+        if not name or not weights or name in priors:
+            raise ValueError(f"--prior is NAME=WEIGHTS, such as dsrnet={SHIPPED}, each name once; got {pair!r}")
+        priors[name] = weights
+    return priors

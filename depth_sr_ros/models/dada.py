@@ -20,9 +20,21 @@ from .unet import LiteUNet, ResNet50UNet
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 KAPPA = 0.03
 PRIORS = {network.name: network for network in (DSRNet, CSAN)}
+GUIDE_AND_DEPTH = 4  # channels of the U-Net's input before those of the priors
 TRUST = ("exact", "learned")
 FEATURES = {"paper": 64, "lite": 16}
 LEAST_SPREAD = 0.01  # of the mean depth: below it, relief is the sensor's noise and not to be blown up
+
+
+def check_priors(priors: Sequence[str]) -> None:
+    """Raise ValueError unless these are names of single-depth networks, each once and in alphabetical order.
+
+    The order is fixed because the U-Net's input channels follow it, and weights do not say which was first.
+    """
+    if not isinstance(priors, (list, tuple)) or list(priors) != [name for name in sorted(PRIORS) if name in priors]:
+        raise ValueError(
+            f"priors must be a list of different names out of {sorted(PRIORS)}, in this order, got {priors!r}"
+        )
 
 
 class DADA(EquilibriumModel):
@@ -45,7 +57,7 @@ class DADA(EquilibriumModel):
     Args:
         scale: any integer from 1 to 32; with priors one of theirs.
         size: "paper" or "lite".
-        priors: names of single-depth networks, of "dsrnet" and "csan"; none in the paper.
+        priors: names of single-depth networks out of "csan" and "dsrnet", in this order; none in the paper.
         prior_options: keyword arguments of each by its name, such as its `size` (default: this model's).
         train_priors: let gradients reach the priors; by default they stay as they were loaded.
         trust: "exact" (the paper: the output agrees with every reading) or "learned", which needs a prior.
@@ -72,8 +84,7 @@ class DADA(EquilibriumModel):
         **solver,
     ):
         super().__init__(scale, size, **solver)
-        if isinstance(priors, str) or not set(priors) <= PRIORS.keys() or len(set(priors)) < len(priors):
-            raise ValueError(f"priors must be a list of different names out of {sorted(PRIORS)}, got {priors!r}")
+        check_priors(priors)
         prior_options = prior_options or {}
         if not prior_options.keys() <= set(priors) or (train_priors and not priors):
             raise ValueError(
@@ -91,7 +102,7 @@ class DADA(EquilibriumModel):
             {name: PRIORS[name](scale, **{"size": size, **prior_options.get(name, {})}) for name in priors}
         ).requires_grad_(train_priors)
         network = ResNet50UNet if size == "paper" else LiteUNet
-        self.features = network(4 + len(self.priors), FEATURES[size])
+        self.features = network(GUIDE_AND_DEPTH + len(self.priors), FEATURES[size])
         self.trust = Trust(FEATURES[size]) if trust == "learned" else None
         if size == "lite":
             shrink(self.features.head)  # features then start about kappa apart, where eq. 2 is steepest

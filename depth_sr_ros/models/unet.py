@@ -28,8 +28,8 @@ class ResNet50UNet(nn.Module):
     """
 
     multiple = 16  # the encoder halves the doubled image five times
-    image_weights = {"encoder.conv1.weight": (0, 1)}  # noqa: RUF012
-    """Kernels that see the image: how many input channels come before it, and how many each of its channels is."""
+    image_kernels = {"encoder.conv1.weight": (0, 1)}  # noqa: RUF012
+    """Parameters that see the image: (input channels before the image, input channels per channel of the image)."""
 
     def __init__(self, channels_in: int = 4, channels_out: int = 64):
         super().__init__()
@@ -195,7 +195,7 @@ class LiteUNet(nn.Module):
         self.decoder = nn.ModuleList(ResidualBlock(width) for width in reversed(widths[:-1]))
         self.full = nn.Sequential(conv(widths[0], 4 * channels_out), nn.PixelShuffle(2), PReLU(channels_out))
         self.head = conv(channels_out + channels_in, channels_out)
-        self.image_weights = {"stem.1.0.weight": (0, 4), "head.weight": (channels_out, 1)}  # as in ResNet50UNet
+        self.image_kernels = {"stem.1.0.weight": (0, 4), "head.weight": (channels_out, 1)}  # as in ResNet50UNet
         initialise(self)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

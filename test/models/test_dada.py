@@ -148,6 +148,7 @@ def test_solver_options_reach_the_solver():
         ({"priors": ["denet"]}, "priors must be a list of different names out of"),
         ({"priors": ["csan", "csan"]}, "different names"),
         ({"priors": "dsrnet"}, "must be a list"),
+        ({"priors": ["dsrnet", "csan"]}, "in this order"),
         ({"train_priors": True}, "add them there"),
         ({"prior_options": {"dsrnet": {"width": 4}}}, "add them there"),
         ({"trust": "blind"}, "trust must be one of"),
@@ -188,8 +189,8 @@ def test_prior_is_frozen_saved_with_the_model_and_seen_by_the_features():
 def test_diffusion_starts_from_the_mean_of_several_priors_and_the_features_see_each():
     depth, guide, _ = scene()
     options = {"dsrnet": SMALL_PRIOR, "csan": SMALL_CSAN}
-    model = lite(priors=["dsrnet", "csan"], prior_options=options)
-    single = [model.priors[name](depth) for name in ("dsrnet", "csan")]
+    model = lite(priors=["csan", "dsrnet"], prior_options=options)
+    single = [model.priors[name](depth) for name in ("csan", "dsrnet")]
     seen = []
     model.features.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():

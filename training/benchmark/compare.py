@@ -2,7 +2,8 @@
 
 Two data sets, Books and Laundry of Middlebury 2005 at full size and the held-out scenes of Middlebury 2006 at third
 size (both views), each with two LR kernels: the papers' MATLAB bicubic and the block mean, which is what a depth camera
-does. Time and parameters are those of the full-size images.
+does. Time and parameters are those of the full-size images. On the papers' LR images there, diffusion weights held to
+that kernel have a second row, averaged over flips and transpositions.
 """
 
 from __future__ import annotations
@@ -93,13 +94,10 @@ def compare_command(arguments: argparse.Namespace) -> int:
         task = progress.add_task("compare", total=None)
         for dataset, scenes in data.items():
             for lr_kernel in ("protocol", "block"):
-                chosen = _matching_constraints(entries) if lr_kernel == "protocol" else entries
-                if (dataset, lr_kernel) == (FULL_SIZE, "protocol"):
-                    chosen = chosen + _ensembled(entries)
                 results[dataset, lr_kernel], missing = evaluate(
                     dataset,
                     scenes,
-                    chosen,
+                    _rows(entries, dataset, lr_kernel),
                     arguments.scales,
                     [lr_kernel],
                     [0.0],
@@ -140,6 +138,13 @@ def compare_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _rows(entries: list[Entry], dataset: str, lr_kernel: str) -> list[Entry]:
+    """The entries, and on the LR images of the papers what suits these better."""
+    if lr_kernel != "protocol":
+        return entries
+    return _matching_constraints(entries) + (_ensembled(entries) if dataset == FULL_SIZE else [])
+
+
 def _matching_constraints(entries: list[Entry]) -> list[Entry]:
     """With each diffusion method also one that is held to the bicubic kernel which made the LR image, unless its
     weights hold it to that already or its block mean is to equal the image."""
@@ -153,7 +158,7 @@ def _matching_constraints(entries: list[Entry]) -> list[Entry]:
 
 
 def _ensembled(entries: list[Entry]) -> list[Entry]:
-    """What eight times the time gives the weights that were made for the papers' kernel."""
+    """What eight times the time gives the diffusion weights that are held to the papers' kernel."""
     return [
         replace(entry, options=replace(entry.options, self_ensemble=True))
         for entry in entries

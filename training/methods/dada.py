@@ -12,14 +12,13 @@ from torch import nn
 
 from depth_sr_ros.diffusion import diffuse_adjust
 from depth_sr_ros.import_weights import read_checkpoint
+from depth_sr_ros.models.dada import GUIDE_AND_DEPTH, check_priors
 from depth_sr_ros.models.equilibrium import Problem
 from depth_sr_ros.weights import WeightsError, load_model, read_tensors
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
 from .optimisation import Optimisation
-
-GUIDE_AND_DEPTH = 4  # channels of the U-Net's input before those of the priors
 
 
 class DADA(DepthSRMethod):
@@ -42,11 +41,11 @@ class DADA(DepthSRMethod):
         n_grad: the paper's N_grad, iterations that back-propagation unrolls.
         loss_weight: factor on the loss (the paper: 10), which counts only through the gradient's clipping.
         prior_weights: of the priors by their names, such as ``{dsrnet: robust}``: a variant's name or a .safetensors
-            file; the bundled ones where nothing is said. With the network's option ``train_priors``, "fresh" starts
-            one untrained.
+            file; the bundled ones where it is null or nothing is said. With the network's option ``train_priors``,
+            "fresh" starts one untrained.
         features_from: a .safetensors file of this network, of any scale, whose feature extractor and kappa (and trust,
-            if it has learned that) to start from; None: random weights. It has as many priors as this network, or at
-            least one: the channels of its priors then see the mean of this network's.
+            if it has learned that) to start from; None: random weights. Where it has another number of priors than this
+            network, but some, its channels for them are shared out evenly.
         encoder_weights: a ResNet-50 trained on ImageNet, as torchvision saves it (.pth), for the encoder of size
             "paper" to start from, as in the paper; None: random weights.
 
@@ -65,7 +64,7 @@ class DADA(DepthSRMethod):
         n_pre: int = 8000,
         n_grad: int = 1024,
         loss_weight: float = 10.0,
-        prior_weights: dict[str, str] | None = None,
+        prior_weights: dict[str, str | None] | None = None,
         features_from: str | None = None,
         encoder_weights: str | None = None,
     ):
@@ -97,7 +96,7 @@ class DADA(DepthSRMethod):
     def _load_features(self, path: str) -> None:
         own = {key: value for key, value in self.network.state_dict().items() if not key.startswith("priors.")}
         given = {key: value for key, value in read_tensors(Path(path)).items() if not key.startswith("priors.")}
-        for name, (before, each) in self.network.features.image_weights.items():
+        for name, (before, each) in self.network.features.image_kernels.items():
             name = f"features.{name}"
             if name in given and given[name].shape[2:] == own[name].shape[2:]:
                 given[name] = _share_prior_channels(given[name], before, each, len(self.network.priors))
@@ -108,8 +107,8 @@ class DADA(DepthSRMethod):
             differ = sorted(key for key in shapes.keys() | found.keys() if shapes.get(key) != found.get(key))
             raise WeightsError(
                 f"{path} has no feature extractor of this network: {len(differ)} parameters differ, {differ[:3]}. "
-                "It must be of dada, of the same size, with the same trust option, and with priors if this network "
-                "has some"
+                "It must be of dada, of the same size, with the same trust option, and both have priors or both "
+                "have none"
             )
         self.network.load_state_dict(given, strict=False)
 
@@ -179,29 +178,34 @@ def _share_prior_channels(kernels: torch.Tensor, before: int, each: int, priors:
     So the features are those that the mean of the priors would give in place of every one that was there.
 
     Args:
-        kernels: (out, before + each * (4 + n) , k, k): RGB, depth and n priors.
+        kernels: (out, before + each * (4 + n), k, k): RGB, depth and n priors.
         before: input channels before the image.
         each: input channels that one channel of the image is.
         priors: how many there are to be.
 
     Returns:
-        The same with n = priors; unchanged where n or `priors` is 0.
+        The same with n = priors; unchanged where n is that already, or where n or `priors` is 0.
     """
     image = kernels[:, before:].unflatten(1, (-1, each))
     rest, seen = image[:, :GUIDE_AND_DEPTH], image[:, GUIDE_AND_DEPTH:]
-    if seen.shape[1] == 0 or priors == 0:
+    if seen.shape[1] in (0, priors) or priors == 0:
         return kernels
     shared = (seen.sum(dim=1, keepdim=True) / priors).expand(-1, priors, -1, -1, -1)
     return torch.cat([kernels[:, :before], torch.cat([rest, shared], dim=1).flatten(1, 2)], dim=1)
 
 
 def _with_priors(
-    scale: int, size: str, options: dict[str, Any], weights: dict[str, str]
+    scale: int, size: str, options: dict[str, Any], weights: dict[str, str | None]
 ) -> tuple[dict[str, Any], dict[str, dict[str, torch.Tensor]]]:
     """The network's options with those that the priors' weights were made with, and these weights by their names."""
-    names = options.get("priors") or []
+    names = options.get("priors", [])
+    check_priors(names)
+    weights = {name: given for name, given in weights.items() if given is not None}
     if not weights.keys() <= set(names):
-        raise ValueError(f"prior_weights came for {sorted(weights)}, options.priors are {names}: add them there")
+        raise ValueError(
+            f"prior_weights came for {sorted(weights)}, options.priors are {names}: add them there, or set their "
+            "weights to null"
+        )
     if "fresh" in weights.values() and not options.get("train_priors"):
         raise ValueError("an untrained prior that is never trained helps nobody: set options.train_priors=true")
     wanted = options.get("prior_options") or {}

@@ -6,7 +6,7 @@ import pytest
 from depth_sr_ros import weights
 from training.benchmark.blocks import write_blocks
 from training.benchmark.cli import main
-from training.benchmark.compare import _ensembled, _matching_constraints
+from training.benchmark.compare import FULL_SIZE, HELD_OUT, _matching_constraints, _rows
 from training.benchmark.datasets import DatasetError
 from training.benchmark.methods import Entry, Options, shipped_entries
 
@@ -95,5 +95,8 @@ def test_weights_made_for_the_bicubic_kernel_get_no_second_row():
 
 def test_weights_made_for_the_bicubic_kernel_are_also_averaged_over_flips():
     entries = [Entry("dsrnet"), Entry("dada"), Entry("dada:bicubic")]
-    assert _ensembled(entries) == [Entry("dada:bicubic", Options(self_ensemble=True))]
-    assert _ensembled(_ensembled(entries)) == []
+    averaged = Entry("dada:bicubic", Options(self_ensemble=True))
+    assert _rows(entries, FULL_SIZE, "protocol") == [*_matching_constraints(entries), averaged]
+    assert _rows([averaged], FULL_SIZE, "protocol") == [averaged]
+    assert _rows(entries, HELD_OUT, "protocol") == _matching_constraints(entries)
+    assert _rows(entries, FULL_SIZE, "block") == entries

@@ -188,6 +188,8 @@ def test_export_gives_another_prior(tmp_path, prior_file, capsys):
     assert card.notes.startswith("the prior dsrnet it was trained with was exchanged for")
     assert export([*command, "dsrnet=shipped"]) == 2
     assert "prior of this checkpoint was made with others" in capsys.readouterr().err
+    for wrong in (["robust"], ["dsrnet="], ["dsrnet=robust", "--prior", "dsrnet=shipped"]):
+        assert export([*command, *wrong]) == 2 and "--prior is NAME=WEIGHTS" in capsys.readouterr().err
     trainer.fit(alone := method(), data())
     alone.trainer.save_checkpoint(tmp_path / "last.ckpt")
     assert export([*command, "dsrnet=shipped"]) == 2 and "has these priors here: none" in capsys.readouterr().err
@@ -210,7 +212,7 @@ def test_features_start_from_those_of_another_scale(tmp_path, prior_file):
     path = save_weights(source, tmp_path / "x4.safetensors", ModelCard(**fields, date="2026-01-01"))
     learner = method(scale=2, features_from=str(path))
     assert tiny.same_weights(learner.network, source)
-    with pytest.raises(WeightsError, match="and with priors if this network"):
+    with pytest.raises(WeightsError, match="both have priors"):
         method(options={"priors": ["dsrnet"]}, prior_weights={"dsrnet": str(prior_file)}, features_from=str(path))
 
 
@@ -227,7 +229,7 @@ def test_features_of_one_prior_see_the_mean_of_two(tmp_path, prior_file, size):
     source = create_model("dada", 2, size, priors=["csan"], prior_options={"csan": {"size": "lite", **narrow}})
     card = ModelCard(method="dada", size=size, **fields)
     path = str(save_weights(source, tmp_path / "one.safetensors", card))
-    options = {"priors": ["dsrnet", "csan"], "prior_options": lite_priors}
+    options = {"priors": ["csan", "dsrnet"], "prior_options": lite_priors}
     learner = DADA(2, size, options=options, prior_weights=files, features_from=path)
     image = torch.rand(1, 6, 32, 48)
     image[:, 5] = image[:, 4]
@@ -236,6 +238,25 @@ def test_features_of_one_prior_see_the_mean_of_two(tmp_path, prior_file, size):
         torch.testing.assert_close(learner.network.features.eval()(image), mean, rtol=1e-3, atol=1e-3)
         image[:, 4], image[:, 5] = image[:, 4] - 0.5, image[:, 5] + 0.5
         torch.testing.assert_close(learner.network.features(image), mean, rtol=1e-3, atol=1e-3)
+
+
+def test_features_of_two_priors_keep_what_each_channel_learned(tmp_path, prior_file):
+    narrow = {"widths": [4, 4], "blocks": [1]}
+    fields = {"size": "lite", "scale": 2, "data": "-", "lr_kernel": "-", "steps": 0, "date": "2026-01-01"}
+    card = ModelCard(method="csan", options=narrow, **fields)
+    csan = save_weights(create_model("csan", 2, "lite", **narrow), tmp_path / "csan.safetensors", card)
+    options = {"priors": ["csan", "dsrnet"]}
+    priors = {"csan": str(csan), "dsrnet": str(prior_file)}
+    source = method(options=options, prior_weights=priors)
+    path = save_weights(source.network, tmp_path / "two.safetensors", ModelCard(method="dada", **fields))
+    torch.manual_seed(9)
+    learner = DADA(2, "lite", options=options, prior_weights=priors, features_from=str(path))
+    assert tiny.same_weights(learner.network, source.network)
+    learner = DADA(2, "lite", options={"priors": ["csan"]}, prior_weights={"csan": str(csan)}, features_from=str(path))
+    head, before = learner.network.features.head.weight, source.network.features.head.weight
+    torch.testing.assert_close(head[:, -1], before[:, -2:].sum(dim=1))
+    run_step(source, batch_of(2)).backward()
+    assert len(source.compiled_parts()) == 3
 
 
 def test_trust_is_learned_on_top_of_features_that_were_trained_without_it(tmp_path, prior_file):
@@ -254,8 +275,10 @@ def test_trust_is_learned_on_top_of_features_that_were_trained_without_it(tmp_pa
     "options, error, message",
     [
         ({"prior_weights": {"dsrnet": "robust"}}, ValueError, "add them there"),
+        ({"options": {"priors": "dsrnet"}}, ValueError, "priors must be a list"),
+        ({"options": {"priors": ["bicubic"]}}, ValueError, "priors must be a list"),
         ({"options": {"priors": ["dsrnet"]}, "prior_weights": {"dsrnet": "fresh"}}, ValueError, "helps nobody"),
-        ({"options": {"priors": ["dsrnet"]}, "prior_weights": {"dsrnet": "no.pth"}}, WeightsError, "no weights at"),
+        ({"options": {"priors": ["csan"]}, "prior_weights": {"csan": "no.safetensors"}}, WeightsError, "no weights at"),
         ({"encoder_weights": "resnet50.pth"}, ValueError, "size 'paper'"),
         ({"encoder_weights": "resnet50.pth", "features_from": "x4.safetensors"}, ValueError, "drop one of them"),
         ({"n_grad": 0}, ValueError, "n_grad must be at least 1"),
@@ -316,3 +339,15 @@ def test_every_shipped_config_is_complete(name):
     assert (optimisation.learning_rate, optimisation.weight_decay, optimisation.gradient_clip) == (1e-4, 1e-5, 0.01)
     assert (arguments["gradient"], arguments["n_pre"], arguments["n_grad"]) == ("unrolled", 8000, 1024)
     assert arguments["options"]["depth_unit"] in (1.1227, 1.38605, 1.15429) and arguments["size"] == "paper"
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8, 16])
+def test_every_config_for_bicubic_lr_is_complete(scale):
+    config = load_config((CONFIGS / f"dada_lite_x{scale}_bicubic.yaml").read_text())
+    room, arguments = config["data"], config["model"]["init_args"]
+    assert config["trainer"]["logger"]["init_args"]["name"] == f"dada_lite_x{scale}_bicubic"
+    assert room["scale"] == scale and room["patch"] % scale == 0 and room["patch"] >= 12 * scale
+    assert {k["class_path"] for k in room["degradation"]["kernels"]} == {"MatlabBicubic", "Uint8Bicubic"}
+    assert room["validation_degradation"]["kernels"] == [{"class_path": "MatlabBicubic"}]
+    assert arguments["options"] == {"priors": ["dsrnet"], "trust": "learned", "lr_kernel": "bicubic"}
+    assert arguments["prior_weights"] is None
