@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from .base import ResidualNetwork
 from .blocks import shrink
 from .csan import CSAN
 from .dada_rgb import IMAGENET_STD
@@ -24,6 +25,15 @@ GUIDE_AND_DEPTH = 4  # channels of the U-Net's input before those of the priors
 TRUST = ("exact", "learned")
 FEATURES = {"paper": 64, "lite": 16}
 LEAST_SPREAD = 0.01  # of the mean depth: below it, relief is the sensor's noise and not to be blown up
+
+
+class Frame(NamedTuple):
+    """What depth is normalised by, each (B, 1, 1, 1) in the unit of depth_lr, where that is not its own image's."""
+
+    low: torch.Tensor
+    high: torch.Tensor
+    mean: torch.Tensor
+    spread: torch.Tensor
 
 
 def check_priors(priors: Sequence[str]) -> None:
@@ -108,35 +118,52 @@ class DADA(EquilibriumModel):
             shrink(self.features.head)  # features then start about kappa apart, where eq. 2 is steepest
         self.log_kappa = nn.Parameter(torch.tensor(math.log(KAPPA)))
 
-    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> Problem:
+    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor, frame: Frame | None = None) -> Problem:
+        """As its parent's; `frame` gives the statistics of the map that depth_lr is a patch of, in training."""
         filled = fill_invalid(depth_lr)
         depth = upsampled(filled, self.scale)
-        single = [prior(filled).to(depth.dtype) for prior in self.priors.values()]
+        single = [self._single(prior, filled, frame).to(depth.dtype) for prior in self.priors.values()]
         start = torch.stack(single).mean(dim=0) if single else depth
-        features = self.features(self.network_input(fill_invalid(guide), [depth, *single]))
+        features = self.features(self.network_input(fill_invalid(guide), [depth, *single], frame))
         # differences of features and the equilibrium itself need more than autocast's half precision
         with torch.autocast(depth_lr.device.type, enabled=False):
             cv, ch = self.coefficients(features.to(depth.dtype), self.log_kappa.exp(), start.detach(), guide)
         target = depth_lr
         if self.trust is not None:
-            target = self.trust(depth_lr, self.seen_by_sensor(start), features, self.spread_of(depth))
+            target = self.trust(depth_lr, self.seen_by_sensor(start), features, self.spread_of(depth, frame))
         return Problem(target, start.detach(), cv, ch)
 
-    def network_input(self, guide: torch.Tensor, depths: list[torch.Tensor]) -> torch.Tensor:
-        """What the U-Net sees, (B, 3 + len(depths), H, W): normalised RGB, and depth maps less the first one's mean.
+    @staticmethod
+    def _single(prior: ResidualNetwork, depth_lr: torch.Tensor, frame: Frame | None) -> torch.Tensor:
+        if frame is None:
+            return prior(depth_lr)
+        extent = frame.high - frame.low
+        extent = torch.where(extent > 0, extent, 1.0)
+        return frame.low + extent * prior.super_resolve_normalised((depth_lr - frame.low) / extent, None)
+
+    def network_input(
+        self, guide: torch.Tensor, depths: list[torch.Tensor], frame: Frame | None = None
+    ) -> torch.Tensor:
+        """What the U-Net sees, (B, 3 + len(depths), H, W): normalised RGB, and depth maps less their frame's mean.
 
         Args:
             guide: (B, 3, H, W) RGB in [0, 1].
-            depths: maps (B, 1, H, W) in one unit; the first gives mean and spread.
+            depths: maps (B, 1, H, W) in one unit.
+            frame: what gives mean and spread; None: the first of the maps.
         """
-        mean, spread = depths[0].mean(dim=(1, 2, 3), keepdim=True), self.spread_of(depths[0])
+        mean = depths[0].mean(dim=(1, 2, 3), keepdim=True) if frame is None else frame.mean
+        spread = self.spread_of(depths[0], frame)
         rgb = (guide - guide.new_tensor(IMAGENET_MEAN)[:, None, None]) / guide.new_tensor(IMAGENET_STD)[:, None, None]
         return torch.cat([rgb.to(mean.dtype), *((depth - mean) / spread for depth in depths)], dim=1)
 
-    def spread_of(self, depth: torch.Tensor) -> torch.Tensor | float:
-        """What the network measures depth (B, 1, H, W) by, (B, 1, 1, 1) or `depth_unit`."""
+    def spread_of(self, depth: torch.Tensor, frame: Frame | None = None) -> torch.Tensor | float:
+        """What the network measures depth (B, 1, H, W) by: `depth_unit`, or the (B, 1, 1, 1) spread of `frame` or its
+        own."""
         if self.depth_unit is not None:
             return self.depth_unit
-        spread = depth.std(dim=(1, 2, 3), keepdim=True, correction=0)
-        spread = torch.maximum(spread, LEAST_SPREAD * depth.mean(dim=(1, 2, 3), keepdim=True).abs())
+        if frame is None:
+            spread, mean = torch.std_mean(depth, dim=(1, 2, 3), keepdim=True, correction=0)
+        else:
+            spread, mean = frame.spread, frame.mean
+        spread = torch.maximum(spread, LEAST_SPREAD * mean.abs())
         return torch.where(spread > 0, spread, 1.0)

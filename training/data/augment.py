@@ -59,7 +59,7 @@ class Augment:
         guide: np.ndarray | None,
         rng: np.random.Generator,
         value_range: tuple[float, float],
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    ) -> tuple[np.ndarray, np.ndarray | None, tuple[float, float]]:
         """Change one patch.
 
         Args:
@@ -67,6 +67,10 @@ class Augment:
             guide: (N, N, 3) float32 in [0, 1], or None.
             rng: source of all choices.
             value_range: least and greatest value of the whole map, for `invert`.
+
+        Returns:
+            The patch's depth and guide, and what happened to its values: (factor, shift) with
+            new = factor * old + shift.
         """
         # Drawn whether used or not, so that switching one change on leaves the others as they were.
         turns = rng.random(4)
@@ -77,15 +81,17 @@ class Augment:
             depth, guide = depth[:, ::-1], None if guide is None else guide[:, ::-1]
         if self.transpose and turns[2] < 0.5:
             depth, guide = depth.T, None if guide is None else guide.swapaxes(0, 1)
-        if turns[3] < self.invert:
-            depth = np.float32(sum(value_range)) - depth
+        factor, shift = (-1.0, sum(value_range)) if turns[3] < self.invert else (1.0, 0.0)
+        if factor < 0:
+            depth = np.float32(shift) - depth
         low, high = np.log(self.value_scale)
         if high > 0 or low < 0:
-            depth = depth * np.float32(np.exp(low + stretch * (high - low)))
+            stretched = np.exp(low + stretch * (high - low))
+            depth, factor, shift = depth * np.float32(stretched), stretched * factor, stretched * shift
         if guide is not None and self.gain > 0:
             guide = np.clip(guide * ((1 + self.gain * gains[0]) * (1 + 0.5 * self.gain * gains[1:])), 0, 1)
         if guide is not None and self.blur > 0:
             sigma = rng.uniform(0, self.blur)
             guide = cv2.GaussianBlur(guide.astype(np.float32), (0, 0), max(sigma, 0.05))
         depth = np.ascontiguousarray(depth, np.float32)
-        return depth, None if guide is None else np.ascontiguousarray(guide, np.float32)
+        return depth, None if guide is None else np.ascontiguousarray(guide, np.float32), (factor, shift)

@@ -93,7 +93,11 @@ def make_tensors(
 
 
 class PatchDataset(Dataset):
-    """Random patches: `dataset[epoch, index]` for index in range(len(dataset))."""
+    """Random patches: `dataset[epoch, index]` for index in range(len(dataset)).
+
+    A patch is what `make_tensors` gives, and `frame` (4,): the `Statistics` of the whole map that it was cut from, in
+    the unit of the patch's tensors and changed as its values were.
+    """
 
     def __init__(
         self,
@@ -170,17 +174,19 @@ class PatchDataset(Dataset):
             raise IndexError(f"{self.count} patches in an epoch, asked for number {index}")
         rng = np.random.default_rng([self.seed, epoch, index])
         number = min(int(np.searchsorted(self._cumulative, rng.random(), side="right")), len(self.store) - 1)
-        sample, levels, value_range = self.store.load(number)
+        sample, levels, frame = self.store.load(number)
         side = self.augment.crop_side(self.patch, min(sample.depth.shape), rng)
         rows, columns = self._place(sample.depth, side, rng)
         guide = None
         if self.with_guide and sample.guide is not None:
             guide = sample.guide[rows, columns].astype(np.float32) / 255
         depth, guide = zoom(sample.depth[rows, columns], guide, self.patch, levels.full)
-        depth, guide = self.augment(depth, guide, rng, value_range)
+        depth, guide, values = self.augment(depth, guide, rng, frame[:2])
         tensors = make_tensors(
-            depth, guide, self.scale, self.degrader, rng, levels, value_range, self.normalise
+            depth, guide, self.scale, self.degrader, rng, levels, frame[:2], self.normalise
         )
+        frame = torch.tensor(frame.changed(*values)) - tensors["offset"] * torch.tensor([1.0, 1.0, 1.0, 0.0])
+        tensors["frame"] = frame / tensors["range"]
         if self.with_guide:
             tensors["has_guide"] = torch.tensor(guide is not None)
             tensors.setdefault("guide", torch.zeros(3, *depth.shape))
@@ -230,7 +236,7 @@ class FrameDataset(Dataset):
         return len(self.store)
 
     def __getitem__(self, index: int) -> dict:
-        sample, levels, value_range = self.store.load(index)
+        sample, levels, frame = self.store.load(index)
         height, width = (n // self.scale * self.scale for n in sample.depth.shape)
         guide = None
         if self.with_guide and sample.guide is not None:
@@ -242,7 +248,7 @@ class FrameDataset(Dataset):
             self.degrader,
             np.random.default_rng([self.seed, index]),
             levels,
-            value_range,
+            frame[:2],
             self.normalise,
             None if sample.measured is None else sample.measured[:height, :width],
         )

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,26 @@ class RGBDSample:
                 f"{self.name}: the guide must be uint8 {(*self.depth.shape, 3)} to match its depth map, "
                 f"got {self.guide.dtype} {self.guide.shape}"
             )
+
+
+class Statistics(NamedTuple):
+    """Of a whole map's valid values, in its unit: what a patch cannot know of the frame that it was cut from."""
+
+    low: float
+    high: float
+    mean: float
+    spread: float  # standard deviation
+
+    @classmethod
+    def of(cls, depth: np.ndarray) -> Statistics:
+        """Those of (H, W) depth, NaN invalid, at least one pixel valid."""
+        valid = depth[np.isfinite(depth)].astype(np.float64)
+        return cls(float(valid.min()), float(valid.max()), float(valid.mean()), float(valid.std()))
+
+    def changed(self, factor: float, shift: float) -> Statistics:
+        """Those of factor * depth + shift."""
+        ends = factor * self.low + shift, factor * self.high + shift
+        return Statistics(min(ends), max(ends), factor * self.mean + shift, abs(factor) * self.spread)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .degradations import Scale
-from .sample import RGBDSample, Source
+from .sample import RGBDSample, Source, Statistics
 
 
 @dataclass
@@ -20,8 +20,7 @@ class Item:
     name: str
     scene: str
     shape: tuple[int, int] | None = None
-    low: float = 0.0
-    high: float = 1.0
+    statistics: Statistics | None = None
     sample: RGBDSample | None = None
 
 
@@ -65,7 +64,7 @@ class SampleStore:
                     if np.isnan(sample.depth).all() or (require_guide and sample.guide is None):
                         continue
                     shape = item.shape = sample.depth.shape
-                    item.low, item.high = float(np.nanmin(sample.depth)), float(np.nanmax(sample.depth))
+                    item.statistics = Statistics.of(sample.depth)
                     used += sample.depth.nbytes + (0 if sample.guide is None else sample.guide.nbytes)
                     item.sample = sample if used <= cache_bytes else None
                 self.items.append(item)
@@ -79,14 +78,14 @@ class SampleStore:
         self.sources += other.sources
         self.items += [replace(item, source=item.source + shift) for item in other.items]
 
-    def load(self, number: int) -> tuple[RGBDSample, Scale, tuple[float, float]]:
-        """The sample, what its numbers mean, and its least and greatest valid value."""
+    def load(self, number: int) -> tuple[RGBDSample, Scale, Statistics]:
+        """The sample, what its numbers mean, and the statistics of its valid ones."""
         item = self.items[number]
-        if item.sample is not None:
-            return item.sample, self._scale(item.sample, item.high), (item.low, item.high)
-        sample = self.sources[item.source][item.index]
-        low, high = float(np.nanmin(sample.depth)), float(np.nanmax(sample.depth))
-        return sample, self._scale(sample, high), (low, high)
+        sample, statistics = item.sample, item.statistics
+        if sample is None or statistics is None:
+            sample = self.sources[item.source][item.index]
+            statistics = Statistics.of(sample.depth)
+        return sample, self._scale(sample, statistics.high), statistics
 
     @staticmethod
     def _scale(sample: RGBDSample, high: float) -> Scale:

@@ -12,7 +12,7 @@ from torch import nn
 
 from depth_sr_ros.diffusion import diffuse_adjust
 from depth_sr_ros.import_weights import read_checkpoint
-from depth_sr_ros.models.dada import GUIDE_AND_DEPTH, check_priors
+from depth_sr_ros.models.dada import GUIDE_AND_DEPTH, Frame, check_priors
 from depth_sr_ros.models.equilibrium import Problem
 from depth_sr_ros.weights import WeightsError, load_model, read_tensors
 
@@ -43,6 +43,8 @@ class DADA(DepthSRMethod):
         prior_weights: of the priors by their names, such as ``{dsrnet: robust}``: a variant's name or a .safetensors
             file; the bundled ones where it is null or nothing is said. With the network's option ``train_priors``,
             "fresh" starts one untrained.
+        normalise: what a patch's depth is normalised by for the priors, the U-Net and the trust: "patch" (its own
+            statistics) or "frame" (those of the whole map, as a whole image's are at inference).
         features_from: a .safetensors file of this network, of any scale, whose feature extractor and kappa (and trust,
             if it has learned that) to start from; None: random weights. Where it has another number of priors than this
             network, but some, its channels for them are shared out evenly.
@@ -65,6 +67,7 @@ class DADA(DepthSRMethod):
         n_grad: int = 1024,
         loss_weight: float = 10.0,
         prior_weights: dict[str, str | None] | None = None,
+        normalise: Literal["patch", "frame"] = "patch",
         features_from: str | None = None,
         encoder_weights: str | None = None,
     ):
@@ -90,6 +93,7 @@ class DADA(DepthSRMethod):
                 "gradient='unrolled' is the paper's loop: block mean, multiplicative, exact trust. Set "
                 "gradient=implicit, or leave lr_kernel, adjustment and trust out of options"
             )
+        self.normalise = normalise
         self.gradient, self.solver_iterations = gradient, solver_iterations
         self.n_pre, self.n_grad, self.loss_weight = n_pre, n_grad, loss_weight
 
@@ -114,7 +118,8 @@ class DADA(DepthSRMethod):
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
-        problem = self.network.prepare(constraint_of(batch), self.guide_of(batch))
+        frame = Frame(*batch["frame"].view(-1, 4, 1, 1, 1).unbind(1)) if self.normalise == "frame" else None
+        problem = self.network.prepare(constraint_of(batch), self.guide_of(batch), frame)
         output = (self.unrolled if self.gradient == "unrolled" else self.equilibrium)(problem)
         loss = self.loss_weight * l1_loss(output, batch["depth_hr"], batch["valid"])
         self.check_finite(loss, batch)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
+from depth_sr_ros.models.base import ResidualNetwork
 from depth_sr_ros.weights import load_weights, read_card
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
+from .grow import load_into_larger
 from .optimisation import Optimisation
 from .rescale import load_from_scale
 
@@ -26,7 +29,8 @@ class Supervised(DepthSRMethod):
         normalise: what a patch is normalised by inside the network: "patch" (its own range, so that any contrast is
             seen at any size) or "frame" (the whole map's range, as a whole image is at inference).
         weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale
-            (as its card says) it is carried over by `load_from_scale`. None: random.
+            (as its card says) it is carried over by `load_from_scale`, of a smaller network (its card has other options)
+            by `load_into_larger`. None: random.
     """
 
     def __init__(
@@ -41,14 +45,21 @@ class Supervised(DepthSRMethod):
     ):
         super().__init__(method, scale, size, options, optimisation)
         if weights is not None:
-            made_for = read_card(weights).scale
-            if made_for == scale:
-                load_weights(self.network, weights)
+            made_for = read_card(weights)
+            if made_for.scale != scale:
+                load_from_scale(self.network, weights, made_for.scale)
+            elif made_for.options != (options or {}):
+                load_into_larger(self.network, weights)
             else:
-                load_from_scale(self.network, weights, made_for)
+                load_weights(self.network, weights)
         self.normalise = normalise
         if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
             raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
+        # in a tuple, so that the network's parameters are registered once
+        self._entry = (self.network if normalise == "patch" else NormalisedEntry(self.network),)
+
+    def compiled_parts(self) -> list[nn.Module]:
+        return [self._entry[0]]
 
     def check_batch(self, batch: Batch) -> None:
         super().check_batch(batch)
@@ -57,12 +68,19 @@ class Supervised(DepthSRMethod):
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
-        guide = self.guide_of(batch)
-        if self.normalise == "frame":
-            output = self.network.super_resolve_normalised(batch["depth_lr"], guide)
-        else:
-            output = self.network(batch["depth_lr"], guide)
+        output = self._entry[0](batch["depth_lr"], self.guide_of(batch))
         loss = l1_loss(output, batch["depth_hr"], batch["valid"])
         self.check_finite(loss, batch)
         self.log("train_loss", loss, prog_bar=True)
         return loss
+
+
+class NormalisedEntry(nn.Module):
+    """A network as a module that takes depth normalised already, because `torch.compile` compiles what is called."""
+
+    def __init__(self, network: ResidualNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        return self.network.super_resolve_normalised(depth, guide)

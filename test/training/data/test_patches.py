@@ -155,7 +155,7 @@ def test_augmentations_move_depth_and_colour_together(rng):
     augment = Augment(transpose=True)
     seen = set()
     for seed in range(60):
-        d, g = augment(depth, guide, np.random.default_rng(seed), (0.0, 1.0))
+        d, g, _ = augment(depth, guide, np.random.default_rng(seed), (0.0, 1.0))
         assert np.array_equal(d, g[..., 0])
         seen.add(d.tobytes())
     assert len(seen) == 8  # the whole symmetry group of the square
@@ -171,14 +171,36 @@ def test_papers_augmentation_turns_by_180_degrees_and_mirrors(rng):
 def test_inversion_value_scale_and_gain(rng):
     depth = rng.uniform(2, 6, (16, 16)).astype(np.float32)
     guide = np.full((16, 16, 3), 0.5, np.float32)
-    inverted, _ = Augment(False, False, invert=1.0)(depth, None, np.random.default_rng(0), (2.0, 6.0))
+    inverted, _, _ = Augment(False, False, invert=1.0)(depth, None, np.random.default_rng(0), (2.0, 6.0))
     np.testing.assert_allclose(inverted, 8 - depth, rtol=1e-6)
     ratios = [Augment(False, False, value_scale=(0.5, 2.0))(depth, None, np.random.default_rng(s), (2, 6))[0] / depth
               for s in range(50)]
     assert all(np.ptp(r) < 1e-5 for r in ratios) and {r.mean() < 1 for r in ratios} == {True, False}
     assert min(r.mean() for r in ratios) >= 0.5 and max(r.mean() for r in ratios) <= 2.0
-    _, coloured = Augment(False, False, gain=0.2)(depth, guide, np.random.default_rng(1), (2, 6))
+    _, coloured, _ = Augment(False, False, gain=0.2)(depth, guide, np.random.default_rng(1), (2, 6))
     assert np.ptp(coloured, axis=(0, 1)).max() < 1e-6 and np.ptp(coloured[0, 0]) > 0 and coloured.max() <= 1
+
+
+def test_a_patch_knows_the_frame_it_was_cut_from(store):
+    """In its own unit, and changed as its own values were: inverted, stretched, normalised."""
+    sample = store.items[1].sample
+    low, high = np.nanmin(sample.depth), np.nanmax(sample.depth)
+    options = {"augment": Augment(False, False, invert=0.5, value_scale=(0.5, 2.0)), "patch": 120}
+    signs = set()
+    for normalise in ("range", "max", "none"):
+        for index in range(20):
+            patch = make_patches(store, normalise=normalise, **options)[0, index]
+            if patch["name"] != "memory/b":
+                continue
+            restored = (patch["depth_hr"][0] * patch["range"] + patch["offset"])[patch["valid"][0]].double().numpy()
+            frame = (patch["frame"] * patch["range"] + patch["offset"] * torch.tensor([1, 1, 1, 0])).double().numpy()
+            factor = (frame[1] - frame[0]) / (high - low)
+            assert frame[0] - 1e-3 <= restored.min() and restored.max() <= frame[1] + 1e-3
+            assert frame[3] == pytest.approx(factor * np.nanstd(sample.depth), rel=1e-3)
+            inverted = frame[2] == pytest.approx(factor * (low + high - np.nanmean(sample.depth)), rel=1e-3)
+            assert inverted or frame[2] == pytest.approx(factor * np.nanmean(sample.depth), rel=1e-3)
+            signs.add(inverted)
+    assert signs == {True, False}
 
 
 def test_zoom_cuts_smaller_or_larger_crops_and_keeps_the_patch_size(store):
@@ -193,7 +215,7 @@ def test_zoom_cuts_smaller_or_larger_crops_and_keeps_the_patch_size(store):
 
 def test_blur_softens_colour_alone(rng):
     depth, guide = rng.random((32, 32), np.float32), rng.random((32, 32, 3), np.float32)
-    out, soft = Augment(False, False, blur=3.0)(depth, guide, np.random.default_rng(0), (0, 1))
+    out, soft, _ = Augment(False, False, blur=3.0)(depth, guide, np.random.default_rng(0), (0, 1))
     assert np.array_equal(out, depth) and soft.std() < 0.7 * guide.std() and soft.shape == guide.shape
 
 

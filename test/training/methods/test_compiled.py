@@ -43,6 +43,16 @@ def test_compiled_steps_train_the_same_weights(tmp_path):
         torch.testing.assert_close(weights[1][key], value, rtol=1e-3, atol=1e-4)
 
 
+def test_depth_normalised_by_frame_runs_compiled_too(tmp_path):
+    torch.manual_seed(0)
+    task, compiled = Supervised(scale=2, options=NARROW, normalise="frame"), CountedCalls("eager")
+    calls = []
+    compiled.on_train_batch_start = lambda *_: calls.append(task.compiled_parts()[0]._compiled_call_impl is not None)
+    trainer(tmp_path, callbacks=[compiled], num_sanity_val_steps=0).fit(task, data(batches=2))
+    assert calls == [True] * 2 and compiled.training == [1] * 2 and not any(compiled.validation)
+    assert {key.split(".")[0] for key in task.state_dict()} == {"network"}
+
+
 def test_dada_compiles_what_stands_before_the_solver(tmp_path):
     """Features and prior: the equilibrium's loop depends on its data, and is not for a graph."""
     options = {"priors": ["dsrnet"], "prior_options": {"dsrnet": {"size": "lite", **NARROW}}, "train_priors": True}

@@ -10,6 +10,7 @@ import torch
 
 from depth_sr_ros.diffusion import diffuse_adjust
 from depth_sr_ros.models import create_model
+from depth_sr_ros.models.equilibrium import upsampled
 from depth_sr_ros.weights import ModelCard, WeightsError, load_model, save_weights
 from training.cli import CONFIGS, load_config
 from training.data import Augment, Degrader
@@ -257,6 +258,40 @@ def test_features_of_two_priors_keep_what_each_channel_learned(tmp_path, prior_f
     torch.testing.assert_close(head[:, -1], before[:, -2:].sum(dim=1))
     run_step(source, batch_of(2)).backward()
     assert len(source.compiled_parts()) == 3
+
+
+def test_a_patch_normalised_by_its_frame_is_seen_as_a_part_of_the_whole_image(prior_file):
+    """Features, prior and trust get what they would get of the frame; by its own statistics a patch looks else."""
+    options = {"priors": ["dsrnet"], "trust": "learned"}
+    batch = {**batch_of(2), "depth_lr": None, "guide": None}
+    depth, guide = 1 + torch.rand(2, 1, 24, 24), torch.rand(2, 3, 48, 48)
+    learner = method(options=options, prior_weights={"dsrnet": str(prior_file)}, normalise="frame")
+    network, seen = learner.network.eval(), {}
+    network.features.register_forward_hook(lambda module, args, output: seen.update(features=args[0]))
+    network.trust.register_forward_hook(lambda module, args, output: seen.update(spread=args[3]))
+    with torch.no_grad():
+        whole = network.prepare(depth, guide)
+        input_of_whole, spread = seen["features"], seen["spread"]
+        up = upsampled(depth, 2)
+        low, high = depth.amin((1, 2, 3)), depth.amax((1, 2, 3))
+        frame = torch.stack([low, high, up.mean((1, 2, 3)), up.std((1, 2, 3), correction=0)], dim=1)
+        inner = slice(8, 40)
+        batch |= {"depth_lr": depth[..., 4:20, 4:20], "guide": guide[..., inner, inner], "frame": frame}
+        batch |= {"valid_lr": torch.ones(2, 1, 16, 16, dtype=torch.bool), "depth_hr": up[..., inner, inner]}
+        batch["valid"] = torch.ones_like(batch["depth_hr"], dtype=torch.bool)
+        run_step(learner, batch)
+        # away from the patch's border, where bicubic and the prior's convolutions see what lies beyond
+        middle = slice(14, 18)
+        torch.testing.assert_close(
+            seen["features"][:, :4, middle, middle], input_of_whole[:, :4, 22:26, 22:26], rtol=1e-4, atol=1e-4
+        )
+        torch.testing.assert_close(seen["spread"], spread, rtol=1e-4, atol=1e-6)
+        prior = seen["features"][:, 4:, middle, middle] - input_of_whole[:, 4:, 22:26, 22:26]
+        learner.normalise = "patch"
+        run_step(learner, batch)
+        by_patch = seen["features"][:, 4:, middle, middle] - input_of_whole[:, 4:, 22:26, 22:26]
+    assert whole.start.shape == (2, 1, 48, 48)
+    assert prior.abs().mean() < 0.2 * by_patch.abs().mean()
 
 
 def test_trust_is_learned_on_top_of_features_that_were_trained_without_it(tmp_path, prior_file):

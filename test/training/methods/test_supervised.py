@@ -171,6 +171,30 @@ def test_starts_from_weights_of_another_scale(tmp_path):
             torch.testing.assert_close(large, small.repeat_interleave(2, -1).repeat_interleave(2, -2))
 
 
+def test_a_larger_network_starts_as_the_smaller_one_and_learns_with_all_it_has(tmp_path):
+    trained = create_model("dsrnet", 4, "lite", **NARROW)
+    larger = NARROW | {"width": 6, "width_lr": 9, "lr_blocks": 2}
+    network = Supervised("dsrnet", 4, "lite", larger, weights=weights_file(trained, tmp_path)).network
+    depth = torch.rand(1, 1, 6, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(network(depth), trained(depth))
+    for _ in range(3):  # a new channel's own weights feel the loss once something listens to it
+        loss = (network(depth) - torch.rand(1, 1, 24, 28)).square().mean()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter -= 0.01 * parameter.grad
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
+    assert network.up[0].up[0].weight.grad[:, 4:].abs().sum() > 0
+
+
+@pytest.mark.parametrize("change", [{"width": 3}, {"units": 3}, {"lr_blocks": 0}])
+def test_a_network_that_does_not_contain_the_smaller_one_is_refused(tmp_path, change):
+    path = weights_file(create_model("dsrnet", 4, "lite", **NARROW), tmp_path)
+    with pytest.raises(WeightsError, match="do not fit into this network's"):
+        Supervised("dsrnet", 4, "lite", NARROW | change, weights=path)
+
+
 def test_weights_of_another_width_start_no_network(tmp_path):
     path = weights_file(create_model("dsrnet", 4, "lite", **NARROW), tmp_path)
     with pytest.raises(WeightsError, match="differ in more than the scale"):
