@@ -156,8 +156,7 @@ class Peer:
             30.0,
             "the node subscribes and publishes",
         )
-        # the node's view of the match, which comes later and is not to be seen from here: before it, a frame is lost
-        self.spin(1.0)
+        self._settle()
 
     def next_stamp(self, step_ns: int = 33_000_000) -> int:
         self._stamp += step_ns
@@ -219,10 +218,35 @@ class Peer:
         client = self._clients.get(name)
         if client is None:
             client = self._clients[name] = self.node.create_client(kind, name)
-        self.spin_until(client.service_is_ready, timeout, f"service {name}")
+            self.spin_until(client.service_is_ready, timeout, f"service {name}")
+            self._settle()
         future = client.call_async(request)
         self.spin_until(future.done, timeout, f"answer of {name}")
         return future.result()
+
+    def _settle(self, timeout: float = 60.0) -> None:
+        """Wait until the node knows every endpoint that this peer has made so far.
+
+        The node's view of a match comes after this side's and is not to be seen from here; what it sends before is
+        lost, answers of services too. But it learns of endpoints in the order in which they were made: once it answers
+        a client made now, it knows all that came before.
+        """
+        name = "depth_sr/get_parameters"
+        client = self.node.create_client(GetParameters, name)
+        try:
+            self.spin_until(client.service_is_ready, timeout, f"service {name}")
+            answers, asked = [], -1.0
+
+            def answered() -> bool:
+                nonlocal asked
+                if time.monotonic() - asked > 1.0:  # the first ones may be lost
+                    asked = time.monotonic()
+                    answers.append(client.call_async(GetParameters.Request(names=["use_sim_time"])))
+                return any(future.done() for future in answers)
+
+            self.spin_until(answered, timeout, f"answer of {name} to a new client")
+        finally:
+            self.node.destroy_client(client)
 
     def set_parameters(self, **values) -> list:
         messages = [
