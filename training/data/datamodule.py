@@ -21,8 +21,8 @@ class DepthSRData(L.LightningDataModule):
     A batch is a dict: `depth_lr` (B, 1, h, w) and `depth_hr` (B, 1, H, W) float32 without NaN, `valid_lr` and `valid`
     bool of the same shapes (False: filled, keep out of the loss), `guide` (B, 3, H, W) in [0, 1] and `has_guide` (B,)
     with `with_guide`, `offset` and `range` (B,) float32 (value in the data's unit = tensor * range + offset),
-    `name` and `normalise` (the argument below) lists of B strings. Training batches hold patches; validation and test
-    batches one whole frame.
+    `name` and `normalise` (the argument below) lists of B strings. Training batches hold patches and `frame` (B, 4), what
+    `PatchDataset` says; validation and test batches one whole frame.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class DepthSRData(L.LightningDataModule):
         source_weights: list[float] | None = None,
         validation_scenes: list[str] | None = None,
         validation_sources: list[Source] | None = None,
+        validation_zoom: float = 1.0,
         test_sources: list[Source] | None = None,
         num_workers: int = 0,
         cache_gb: float = 4.0,
@@ -67,6 +68,8 @@ class DepthSRData(L.LightningDataModule):
             validation_scenes: scenes held out of `sources` and validated on, as "<data set>/<scene>"; None: the
                 fixed split, `splits.VALIDATION_SCENES`.
             validation_sources: validated on as a whole, in addition; their scenes are held out of `sources` too.
+            validation_zoom: validate on the frames' central squares shown that many times as large: third-size
+                Middlebury at 3 is as large as the benchmark.
             test_sources: for the test loader alone; the only place for Middlebury 2005.
             num_workers: processes that make patches; 0 makes them in the training process. The patches are the
                 same whatever the number.
@@ -74,7 +77,7 @@ class DepthSRData(L.LightningDataModule):
             seed: of everything random.
 
         Raises:
-            ValueError: impossible scale, patch or batch size, no source, a Middlebury 2005 scene to train on.
+            ValueError: impossible scale, patch, batch size or zoom, no source, a Middlebury 2005 scene to train on.
         """
         super().__init__()
         check_geometry(scale, patch)
@@ -86,6 +89,9 @@ class DepthSRData(L.LightningDataModule):
             )
         if require_guide and not with_guide:
             raise ValueError("require_guide=True asks for colour and with_guide=False takes it out: drop one")
+        if not validation_zoom >= 1:
+            raise ValueError(f"validation_zoom enlarges, so it is at least 1, got {validation_zoom}")
+        self.validation_zoom = validation_zoom
         self.sources, self.test_sources = list(sources), list(test_sources or [])
         self.validation_sources = list(validation_sources or [])
         for source in (*self.sources, *self.validation_sources):
@@ -107,7 +113,9 @@ class DepthSRData(L.LightningDataModule):
         if stage in (None, "fit") and self._train is None:
             self._train = self._training_patches()
         if stage in (None, "fit", "validate") and self._validation is None:
-            self._validation = self._frames(self.sources, self.validation_scenes, self.validation_sources)
+            self._validation = self._frames(
+                self.sources, self.validation_scenes, self.validation_sources, self.validation_zoom
+            )
             if len(self._validation) == 0:
                 rank_zero_warn(
                     "No validation frame: none of the sources holds a scene of validation_scenes "
@@ -135,7 +143,9 @@ class DepthSRData(L.LightningDataModule):
             seed=self.seed,
         )
 
-    def _frames(self, split: list[Source], scenes: tuple[str, ...], whole: list[Source]) -> FrameDataset:
+    def _frames(
+        self, split: list[Source], scenes: tuple[str, ...], whole: list[Source], enlarge: float = 1.0
+    ) -> FrameDataset:
         """Frames of the `scenes` in `split`, and all of `whole`."""
         store = SampleStore(split, lambda scene: scene in scenes, self.require_guide, self.cache_bytes)
         extra = SampleStore(whole, lambda scene: True, self.require_guide, self.cache_bytes)
@@ -146,6 +156,7 @@ class DepthSRData(L.LightningDataModule):
             degrader=self.validation_degradation,
             normalise=self.normalise,
             with_guide=self.with_guide,
+            enlarge=enlarge,
             seed=self.seed,
         )
 

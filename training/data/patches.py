@@ -216,7 +216,10 @@ class PatchDataset(Dataset):
 
 
 class FrameDataset(Dataset):
-    """Whole maps, cropped at the lower right to a multiple of the scale, degraded the same way every time."""
+    """Whole maps, cropped at the lower right to a multiple of the scale, degraded the same way every time.
+
+    With `enlarge` above 1 their central squares, shown that many times as large (`zoom`).
+    """
 
     def __init__(
         self,
@@ -226,23 +229,27 @@ class FrameDataset(Dataset):
         degrader: Degrader,
         normalise: Normalise = "range",
         with_guide: bool = True,
+        enlarge: float = 1.0,
         seed: int = 0,
     ) -> None:
         check_geometry(scale, scale * LEAST_LR_PATCH)
         self.store, self.scale, self.degrader, self.seed = store, scale, degrader, seed
-        self.normalise, self.with_guide = normalise, with_guide
+        self.normalise, self.with_guide, self.enlarge = normalise, with_guide, enlarge
 
     def __len__(self) -> int:
         return len(self.store)
 
     def __getitem__(self, index: int) -> dict:
         sample, levels, frame = self.store.load(index)
-        height, width = (n // self.scale * self.scale for n in sample.depth.shape)
-        guide = None
+        depth, guide, measured = sample.depth, None, sample.measured
         if self.with_guide and sample.guide is not None:
-            guide = sample.guide[:height, :width].astype(np.float32) / 255
+            guide = sample.guide.astype(np.float32) / 255
+        if self.enlarge > 1:
+            depth, guide, measured = self._enlarged(depth, guide, measured, levels)
+        height, width = (n // self.scale * self.scale for n in depth.shape)
+        guide = None if guide is None else guide[:height, :width]
         tensors = make_tensors(
-            sample.depth[:height, :width],
+            depth[:height, :width],
             guide,
             self.scale,
             self.degrader,
@@ -250,9 +257,19 @@ class FrameDataset(Dataset):
             levels,
             frame[:2],
             self.normalise,
-            None if sample.measured is None else sample.measured[:height, :width],
+            None if measured is None else measured[:height, :width],
         )
         if self.with_guide:
             tensors["has_guide"] = torch.tensor(guide is not None)
             tensors.setdefault("guide", torch.zeros(3, height, width))
         return {**tensors, "name": self.store.items[index].name, "normalise": self.normalise}
+
+    def _enlarged(
+        self, depth: np.ndarray, guide: np.ndarray | None, measured: np.ndarray | None, levels: Scale
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        side = min(depth.shape)
+        place = tuple(slice((n - side) // 2, (n - side) // 2 + side) for n in depth.shape)
+        size = round(self.enlarge * side)
+        if measured is not None:
+            measured, _ = zoom(measured[place], None, size, levels.full)
+        return *zoom(depth[place], None if guide is None else guide[place], size, levels.full), measured

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from depth_sr_ros.resize import block_mean
-from training.data import Augment, Degrader, RGBDSample, Source
+from training.data import Augment, Degrader, DepthSRData, RGBDSample, Source
 from training.data.degradations import BlockMean, Holes, Scale
 from training.data.patches import FrameDataset, PatchDataset, check_geometry, make_tensors
 from training.data.store import SampleStore
@@ -233,6 +233,18 @@ def test_frames_are_cropped_at_the_lower_right_and_always_the_same(store):
     assert equal(frame, frames[0])
     sample = store.items[0].sample
     assert np.array_equal(frame["depth_hr"][0][frame["valid"][0]], sample.depth[:, :136][frame["valid"][0].numpy()])
+
+
+def test_frames_shown_larger_are_central_squares(rng):
+    sample = make_sample("plane", rng)
+    sample.depth[:] = np.add.outer(0.5 * np.arange(120), 0.25 * np.arange(140)) + 50  # no edge, where it would snap
+    store = SampleStore([InMemory(sample)], lambda scene: True)
+    frame = FrameDataset(store, scale=4, degrader=Degrader([BlockMean()]), normalise="none", enlarge=3.0)[0]
+    assert frame["depth_hr"].shape == (1, 360, 360) and frame["guide"].shape == (3, 360, 360)
+    centres = frame["depth_hr"][0, 1::3, 1::3]
+    torch.testing.assert_close(centres, torch.from_numpy(sample.depth[:, 10:130]))
+    with pytest.raises(ValueError, match="at least 1, got 0.5"):
+        DepthSRData([InMemory(make_sample("c", np.random.default_rng(0)))], patch=64, validation_zoom=0.5)
 
 
 def test_a_sensors_own_reading_makes_the_low_resolution_frame(rng):
