@@ -28,9 +28,9 @@ class Supervised(DepthSRMethod):
         optimisation: optimiser and schedule.
         normalise: what a patch is normalised by inside the network: "patch" (its own range, so that any contrast is
             seen at any size) or "frame" (the whole map's range, as a whole image is at inference).
-        weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale
-            (as its card says) it is carried over by `load_from_scale`, of a smaller network (its card has other options)
-            by `load_into_larger`. None: random.
+        weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale, as
+            its card says, it is carried over by `load_from_scale`, with other options, those of a smaller network, by
+            `load_into_larger`. None: random.
     """
 
     def __init__(

@@ -243,7 +243,7 @@ def test_frames_shown_larger_are_central_squares(rng):
     assert frame["depth_hr"].shape == (1, 360, 360) and frame["guide"].shape == (3, 360, 360)
     centres = frame["depth_hr"][0, 1::3, 1::3]
     torch.testing.assert_close(centres, torch.from_numpy(sample.depth[:, 10:130]))
-    with pytest.raises(ValueError, match="at least 1, got 0.5"):
+    with pytest.raises(ValueError, match=r"at least 1, got 0\.5"):
         DepthSRData([InMemory(make_sample("c", np.random.default_rng(0)))], patch=64, validation_zoom=0.5)
 
 
