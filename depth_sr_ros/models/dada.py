@@ -139,7 +139,9 @@ class DADA(EquilibriumModel):
             return prior(depth_lr)
         extent = frame.high - frame.low
         extent = torch.where(extent > 0, extent, 1.0)
-        return frame.low + extent * prior.super_resolve_normalised((depth_lr - frame.low) / extent, None)
+        # in bfloat16 a frame's depth is known to a part in 256: as coarse as the 8-bit rounding that trust is about
+        with torch.autocast(depth_lr.device.type, enabled=False):
+            return frame.low + extent * prior.super_resolve_normalised((depth_lr - frame.low) / extent, None)
 
     def network_input(
         self, guide: torch.Tensor, depths: list[torch.Tensor], frame: Frame | None = None
