@@ -185,8 +185,9 @@ class PatchDataset(Dataset):
         tensors = make_tensors(
             depth, guide, self.scale, self.degrader, rng, levels, frame[:2], self.normalise
         )
-        frame = torch.tensor(frame.changed(*values)) - tensors["offset"] * torch.tensor([1.0, 1.0, 1.0, 0.0])
-        tensors["frame"] = frame / tensors["range"]
+        shift = tensors["offset"] * torch.tensor([1.0, 1.0, 1.0, 0.0])  # a spread knows no offset
+        frame = torch.tensor(frame.changed(*values), dtype=torch.float32)
+        tensors["frame"] = (frame - shift) / tensors["range"]
         if self.with_guide:
             tensors["has_guide"] = torch.tensor(guide is not None)
             tensors.setdefault("guide", torch.zeros(3, *depth.shape))

@@ -193,6 +193,7 @@ def test_a_patch_knows_the_frame_it_was_cut_from(store):
             if patch["name"] != "memory/b":
                 continue
             restored = (patch["depth_hr"][0] * patch["range"] + patch["offset"])[patch["valid"][0]].double().numpy()
+            assert patch["frame"].dtype == torch.float32
             frame = (patch["frame"] * patch["range"] + patch["offset"] * torch.tensor([1, 1, 1, 0])).double().numpy()
             factor = (frame[1] - frame[0]) / (high - low)
             assert frame[0] - 1e-3 <= restored.min() and restored.max() <= frame[1] + 1e-3
