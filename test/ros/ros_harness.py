@@ -217,9 +217,11 @@ class Peer:
     def call(self, kind, name: str, request, timeout: float = 20.0):
         client = self._clients.get(name)
         if client is None:
-            client = self._clients[name] = self.node.create_client(kind, name)
+            client = self.node.create_client(kind, name)
             self.spin_until(client.service_is_ready, timeout, f"service {name}")
             self._settle()
+            self._clients[name] = client
+        self.spin_until(client.service_is_ready, timeout, f"service {name}")
         future = client.call_async(request)
         self.spin_until(future.done, timeout, f"answer of {name}")
         return future.result()

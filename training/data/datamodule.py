@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader
@@ -69,7 +71,8 @@ class DepthSRData(L.LightningDataModule):
                 fixed split, `splits.VALIDATION_SCENES`.
             validation_sources: validated on as a whole, in addition; their scenes are held out of `sources` too.
             validation_zoom: validate on the frames' central squares shown that many times as large: third-size
-                Middlebury at 3 is as large as the benchmark.
+                Middlebury at 3 is as large as the benchmark. Test frames stay as they are, and such a score goes on no
+                card.
             test_sources: for the test loader alone; the only place for Middlebury 2005.
             num_workers: processes that make patches; 0 makes them in the training process. The patches are the
                 same whatever the number.
@@ -89,7 +92,7 @@ class DepthSRData(L.LightningDataModule):
             )
         if require_guide and not with_guide:
             raise ValueError("require_guide=True asks for colour and with_guide=False takes it out: drop one")
-        if not validation_zoom >= 1:
+        if not (validation_zoom >= 1 and math.isfinite(validation_zoom)):
             raise ValueError(f"validation_zoom enlarges, so it is at least 1, got {validation_zoom}")
         self.validation_zoom = validation_zoom
         self.sources, self.test_sources = list(sources), list(test_sources or [])

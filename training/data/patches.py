@@ -95,8 +95,9 @@ def make_tensors(
 class PatchDataset(Dataset):
     """Random patches: `dataset[epoch, index]` for index in range(len(dataset)).
 
-    A patch is what `make_tensors` gives, and `frame` (4,): the `Statistics` of the whole map that it was cut from, in
-    the unit of the patch's tensors and changed as its values were.
+    A patch is what `make_tensors` gives, and `frame` (4,) float32: least, greatest and mean value and standard
+    deviation (`Statistics`) of the whole map that it was cut from, in the unit of the patch's tensors and changed as
+    its values were.
     """
 
     def __init__(
@@ -219,7 +220,8 @@ class PatchDataset(Dataset):
 class FrameDataset(Dataset):
     """Whole maps, cropped at the lower right to a multiple of the scale, degraded the same way every time.
 
-    With `enlarge` above 1 their central squares, shown that many times as large (`zoom`).
+    With `enlarge` above 1 their central squares, shown that many times as large (`zoom`); a map without a valid pixel
+    in its square stays as it is.
     """
 
     def __init__(
@@ -270,6 +272,8 @@ class FrameDataset(Dataset):
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         side = min(depth.shape)
         place = tuple(slice((n - side) // 2, (n - side) // 2 + side) for n in depth.shape)
+        if np.isnan(depth[place]).all():  # no score could come of it
+            return depth, guide, measured
         size = round(self.enlarge * side)
         if measured is not None:
             measured, _ = zoom(measured[place], None, size, levels.full)

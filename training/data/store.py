@@ -81,11 +81,10 @@ class SampleStore:
     def load(self, number: int) -> tuple[RGBDSample, Scale, Statistics]:
         """The sample, what its numbers mean, and the statistics of its valid ones."""
         item = self.items[number]
-        sample, statistics = item.sample, item.statistics
-        if sample is None or statistics is None:
-            sample = self.sources[item.source][item.index]
-            statistics = Statistics.of(sample.depth)
-        return sample, self._scale(sample, statistics.high), statistics
+        sample = self.sources[item.source][item.index] if item.sample is None else item.sample
+        if item.statistics is None:
+            item.statistics = Statistics.of(sample.depth)
+        return sample, self._scale(sample, item.statistics.high), item.statistics
 
     @staticmethod
     def _scale(sample: RGBDSample, high: float) -> Scale:

@@ -54,7 +54,8 @@ class DepthSRMethod(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Remember at which step the validation's score was made."""
-        if not self.trainer.sanity_checking:
+        enlarged = getattr(self.trainer.datamodule, "validation_zoom", 1.0) != 1.0  # not what cards' scores are of
+        if not self.trainer.sanity_checking and not enlarged:
             self.validated = {"step": self.global_step, "mad": float(self.trainer.callback_metrics["val_mad"])}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

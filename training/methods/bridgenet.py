@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
@@ -13,7 +13,7 @@ from depth_sr_ros.models.bridgenet import TASKS
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
-from .estimate import range_of
+from .normalising import Normalise, range_of
 from .optimisation import Optimisation
 
 
@@ -41,7 +41,7 @@ class BridgeNet(DepthSRMethod):
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
         optimisation_mde: Optimisation | None = None,
-        normalise: Literal["patch", "frame"] = "patch",
+        normalise: Normalise = "patch",
     ):
         super().__init__("bridgenet", scale, size, options, optimisation or paper_optimisation())
         self.optimisation_mde = optimisation_mde or self.optimisation
@@ -77,7 +77,7 @@ class BridgeNet(DepthSRMethod):
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """L_DSR and L_MDE."""
-        low, extent = range_of(batch["depth_lr"], self.normalise == "patch")
+        low, extent = range_of(batch, self.normalise)
         both = self.network.estimate_both((batch["depth_lr"] - low) / extent, self.guide_of(batch))
         return {
             task: l1_loss(low + extent * depth, batch["depth_hr"], batch["valid"]) for task, depth in zip(TASKS, both)

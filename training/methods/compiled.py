@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import lightning as L
 
 
@@ -13,10 +15,10 @@ class CompileNetwork(L.Callback):
     uncompiled. Weights and checkpoints are those of the network itself.
 
     Args:
-        backend: of `torch.compile`.
+        backend: of `torch.compile`: a name, or a function of a graph and its inputs.
     """
 
-    def __init__(self, backend: str = "inductor") -> None:
+    def __init__(self, backend: str | Callable = "inductor") -> None:
         self.backend = backend
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

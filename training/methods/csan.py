@@ -3,7 +3,7 @@ Supervised Cross-Scale Attention Network", 2023)."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from depth_sr_ros.resize import bicubic
 
 from ..losses import l1_loss
 from .base import Batch
-from .estimate import range_of
+from .normalising import Normalise, range_of
 from .optimisation import Optimisation
 from .supervised import Supervised
 
@@ -47,7 +47,7 @@ class CSAN(Supervised):
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
         stage_weight: float = 1.0,
-        normalise: Literal["patch", "frame"] = "patch",
+        normalise: Normalise = "patch",
         weights: str | None = None,
     ):
         if not stage_weight >= 0:
@@ -66,7 +66,7 @@ class CSAN(Supervised):
 
     def stage_losses(self, batch: Batch) -> list[torch.Tensor]:
         """L1 on the grid of each output, coarse to fine."""
-        low, extent = range_of(batch["depth_lr"], self.normalise == "patch")
+        low, extent = range_of(batch, self.normalise)
         outputs = self.network.stage_outputs((batch["depth_lr"] - low) / extent)
         return [
             l1_loss(low + extent * output, *on_grid(batch["depth_hr"], batch["valid"], output.shape[-2:]))

@@ -22,6 +22,7 @@ from ..losses import (
 )
 from .base import Batch, DepthSRMethod
 from .estimate import Estimate, estimate_from_colour, estimate_from_depth, with_colour
+from .normalising import Normalise
 from .optimisation import Optimisation
 from .rounds import Rounds
 
@@ -74,7 +75,7 @@ class CTKT(DepthSRMethod):
         exchange: Literal["error", "mutual", "dsr"] = "error",
         round_steps: int | None = None,
         sees_depth: bool = False,
-        normalise: Literal["patch", "frame"] = "patch",
+        normalise: Normalise = "patch",
     ):
         weights = {"gamma": gamma, "lambda_ssim": lambda_ssim, "rho1": rho1, "rho2": rho2}
         _check_at_least({"step1_epochs": step1_epochs, **weights}, 0)
@@ -198,14 +199,12 @@ class CTKT(DepthSRMethod):
 
     def super_resolve(self, batch: Batch, into_features: bool = True) -> Estimate:
         """D_sr, F_sr^n and D_sr^n; `into_features`: side outputs pass their gradient on to the features."""
-        return estimate_from_depth(
-            self.network, self.side_sr, batch["depth_lr"], self.normalise == "patch", into_features
-        )
+        return estimate_from_depth(self.network, self.side_sr, batch, self.normalise, into_features)
 
     def estimate(self, paired: Batch, into_features: bool = True) -> Estimate:
         """D_de, F_de^n and D_de^n of the samples with colour."""
         return estimate_from_colour(
-            self.denet, self.side_de, paired, self.network.scale, self.normalise == "patch", into_features
+            self.denet, self.side_de, paired, self.network.scale, self.normalise, into_features
         )
 
     def measure(self, sr: Estimate, de: Estimate, paired: Batch) -> None:

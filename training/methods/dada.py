@@ -18,6 +18,7 @@ from depth_sr_ros.weights import WeightsError, load_model, read_tensors
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
+from .normalising import Normalise, check_normalise
 from .optimisation import Optimisation
 
 
@@ -67,7 +68,7 @@ class DADA(DepthSRMethod):
         n_grad: int = 1024,
         loss_weight: float = 10.0,
         prior_weights: dict[str, str | None] | None = None,
-        normalise: Literal["patch", "frame"] = "patch",
+        normalise: Normalise = "patch",
         features_from: str | None = None,
         encoder_weights: str | None = None,
     ):
@@ -93,6 +94,7 @@ class DADA(DepthSRMethod):
                 "gradient='unrolled' is the paper's loop: block mean, multiplicative, exact trust. Set "
                 "gradient=implicit, or leave lr_kernel, adjustment and trust out of options"
             )
+        check_normalise(normalise)
         self.normalise = normalise
         self.gradient, self.solver_iterations = gradient, solver_iterations
         self.n_pre, self.n_grad, self.loss_weight = n_pre, n_grad, loss_weight
@@ -128,7 +130,9 @@ class DADA(DepthSRMethod):
         return loss
 
     def compiled_parts(self) -> list[nn.Module]:
-        parts = (self.network.features, *self.network.priors.values(), self.network.trust)
+        # normalised by the frame, priors are entered past their `forward`, which is what compiling replaces
+        priors = () if self.normalise == "frame" else self.network.priors.values()
+        parts = (self.network.features, *priors, self.network.trust)
         return [part for part in parts if part is not None]
 
     def equilibrium(self, problem: Problem) -> torch.Tensor:

@@ -12,6 +12,7 @@ from depth_sr_ros.models.spnet import SideOutputs
 from depth_sr_ros.resize import bicubic
 
 from .base import Batch
+from .normalising import Normalise, range_of
 
 
 @dataclass
@@ -60,21 +61,12 @@ def with_colour(batch: Batch) -> Batch:
     return {**chosen, "rows": rows}
 
 
-def range_of(depth_lr: torch.Tensor, patch: bool) -> tuple[torch.Tensor | float, torch.Tensor | float]:
-    """(low, extent): each patch's own range, or that of the whole map, in which batches come: (0, 1)."""
-    if not patch:
-        return 0.0, 1.0
-    low = depth_lr.amin(dim=(1, 2, 3), keepdim=True)
-    extent = depth_lr.amax(dim=(1, 2, 3), keepdim=True) - low
-    return low, torch.where(extent > 0, extent, torch.ones_like(extent))
-
-
 def estimate_from_depth(
-    network: DSRNet, side: SideOutputs, depth_lr: torch.Tensor, patch: bool, into_features: bool
+    network: DSRNet, side: SideOutputs, batch: Batch, normalise: Normalise, into_features: bool
 ) -> Estimate:
-    """DSRNet's estimate; its depth is what `network(depth_lr)` returns (for `patch`)."""
-    low, extent = range_of(depth_lr, patch)
-    depth = (depth_lr - low) / extent
+    """DSRNet's estimate; its depth is what `network(depth_lr)` returns (for "patch")."""
+    low, extent = range_of(batch, normalise)
+    depth = (batch["depth_lr"] - low) / extent
     upsampled = bicubic(depth, scale=network.scale)
     features = network.features(depth)
     read = features if into_features else [f.detach() for f in features]
@@ -86,10 +78,10 @@ def estimate_from_depth(
 
 
 def estimate_from_colour(
-    denet: DENet, side: SideOutputs, paired: Batch, scale: int, patch: bool, into_features: bool
+    denet: DENet, side: SideOutputs, paired: Batch, scale: int, normalise: Normalise, into_features: bool
 ) -> Estimate:
     """DENet's estimate, from [0, 1] to the batch's unit by the range that DSRNet sees too."""
-    low, extent = range_of(paired["depth_lr"], patch)
+    low, extent = range_of(paired, normalise)
     hint = denet.hint((paired["depth_lr"] - low) / extent, scale)
     features = denet.features(paired["guide"], hint)
     read = features if into_features else [f.detach() for f in features]

@@ -1,4 +1,4 @@
-"""Weights of a small network as the start of a wider or deeper one of the same kind."""
+"""Weights of a small DSRNet as the start of a wider or deeper one."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from torch import nn
 
 from depth_sr_ros.models import DepthSRModel
 from depth_sr_ros.models.blocks import ResidualBlock
+from depth_sr_ros.models.dsrnet import DSRNet
 from depth_sr_ros.weights import WeightsError, read_tensors
 
 
 def load_into_larger(network: DepthSRModel, path: str | Path) -> None:
-    """Start `network` as the same function as a smaller one of its kind, in place and all or nothing.
+    """Start `network`, a DSRNet, as the same function as a smaller one, in place and all or nothing.
 
     What the small network has comes first among the channels of the large one. Channels that it does not have are
     initialised at random and start without effect: what they lead to has zero weights where it is one of the small
     network's channels (so gradients reach those weights at once). Residual blocks that it does not have start as the
-    identity. Training then goes on where the small network's ended.
+    identity. Training then goes on where the small network's ended. (Networks that join feature maps, as CSAN's
+    cross-scale blocks do, have their channels in another order, and are refused.)
 
     Args:
-        network: of the registry, freshly made.
-        path: a .safetensors file of the same method and scale.
+        network: freshly made.
+        path: a .safetensors file of a DSRNet for the same scale.
 
     Raises:
-        WeightsError: as `read_tensors`, and when the file's network is not contained in `network`: more channels than
-            it has, other kernels, or something else than residual blocks missing, such as a projection unit.
+        WeightsError: as `read_tensors`, when `network` is no DSRNet, and when the file's network is not contained in
+            it: more channels than it has, other kernels, or something else than residual blocks missing, such as a
+            projection unit.
     """
+    if not isinstance(network, DSRNet):
+        raise WeightsError(
+            f"{Path(path).name} is of other options than this {network.name}, and only a dsrnet grows from a smaller "
+            "one: give the options of the file's card"
+        )
     given, grown = read_tensors(path), {}
     new_blocks = [
         part
@@ -45,8 +53,8 @@ def load_into_larger(network: DepthSRModel, path: str | Path) -> None:
     if misfits:
         raise WeightsError(
             f"{Path(path).name} cannot start a larger {network.name} x{network.scale} {network.size}: {len(misfits)} "
-            f"parameters do not fit into this network's, {misfits[:3]}. Widths may grow and residual blocks be added; "
-            "kernels and the number of units must be the same"
+            f"parameters do not fit into this network's, {misfits[:3]}. Its card names the options that it was made "
+            "with: give these, or larger widths and more lr_blocks"
         )
     network.load_state_dict(grown, strict=False)
     for block in new_blocks:

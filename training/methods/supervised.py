@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-from depth_sr_ros.models.base import ResidualNetwork
-from depth_sr_ros.weights import load_weights, read_card
+from depth_sr_ros.weights import load_weights, read_card, read_tensors
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
 from .grow import load_into_larger
+from .normalising import Normalise, NormalisedEntry, check_normalise, range_of
 from .optimisation import Optimisation
 from .rescale import load_from_scale
 
@@ -40,47 +40,42 @@ class Supervised(DepthSRMethod):
         size: str = "lite",
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
-        normalise: Literal["patch", "frame"] = "patch",
+        normalise: Normalise = "patch",
         weights: str | None = None,
     ):
         super().__init__(method, scale, size, options, optimisation)
         if weights is not None:
-            made_for = read_card(weights)
-            if made_for.scale != scale:
-                load_from_scale(self.network, weights, made_for.scale)
-            elif made_for.options != (options or {}):
-                load_into_larger(self.network, weights)
-            else:
-                load_weights(self.network, weights)
+            self._start_from(weights)
+        check_normalise(normalise)
         self.normalise = normalise
         if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
             raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
         # in a tuple, so that the network's parameters are registered once
         self._entry = (self.network if normalise == "patch" else NormalisedEntry(self.network),)
 
+    def _start_from(self, weights: str) -> None:
+        made_for = read_card(weights)
+        if made_for.scale != self.network.scale:
+            load_from_scale(self.network, weights, made_for.scale)
+            return
+        same_size = _shapes(read_tensors(weights)) == _shapes(self.network.state_dict())
+        if made_for.method == self.network.name and not same_size:
+            load_into_larger(self.network, weights)
+        else:
+            load_weights(self.network, weights)
+
     def compiled_parts(self) -> list[nn.Module]:
         return [self._entry[0]]
 
-    def check_batch(self, batch: Batch) -> None:
-        super().check_batch(batch)
-        if self.normalise == "frame":
-            self.check_normalised(batch)
-
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
-        output = self._entry[0](batch["depth_lr"], self.guide_of(batch))
+        low, extent = range_of(batch, "frame") if self.normalise == "frame" else (0.0, 1.0)
+        output = low + extent * self._entry[0]((batch["depth_lr"] - low) / extent, self.guide_of(batch))
         loss = l1_loss(output, batch["depth_hr"], batch["valid"])
         self.check_finite(loss, batch)
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
 
-class NormalisedEntry(nn.Module):
-    """A network as a module that takes depth normalised already, because `torch.compile` compiles what is called."""
-
-    def __init__(self, network: ResidualNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
-        return self.network.super_resolve_normalised(depth, guide)
+def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

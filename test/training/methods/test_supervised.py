@@ -13,7 +13,9 @@ from tiny import NARROW, batch, checkpoint_at, data, same_weights, trainer
 from depth_sr_ros.metrics import mad
 from depth_sr_ros.models import create_model
 from depth_sr_ros.resize import bicubic
-from depth_sr_ros.weights import ModelCard, WeightsError, save_weights
+from depth_sr_ros.weights import ModelCard, WeightsError, bundled_cards, load_model, save_weights, weights_path
+from training.data import Augment, Degrader
+from training.data.degradations import Nearest
 from training.methods import Supervised
 from training.methods.base import NonFiniteLoss
 from training.methods.optimisation import Optimisation
@@ -134,6 +136,35 @@ def test_both_normalisations_train_but_differ():
     assert losses["patch"] != losses["frame"]
 
 
+def test_normalised_by_frame_a_whole_map_comes_as_0_to_1_whatever_changed_its_values():
+    """Scaled and inverted values too: at inference nobody knows what a map's values were before."""
+    task, seen = method(normalise="frame"), []
+    task.log = lambda *a, **k: None
+    task._entry[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    room = data(patch=64, augment=Augment(invert=0.5, value_scale=(0.3, 0.9)), degradation=Degrader([Nearest()]))
+    room.setup("fit")
+    for patches in room.train_dataloader():
+        task.training_step(patches, 0)
+    assert len(seen) == 4
+    for depth in seen:  # point samples of a map whose extremes lie along its edges
+        assert depth.amin() > -1e-4 and depth.amax() < 1 + 1e-4
+        assert (depth.amin((1, 2, 3)) < 0.02).all() and (depth.amax((1, 2, 3)) > 0.98).all()
+    with pytest.raises(ValueError, match="needs the batch's key 'frame'"):
+        task.training_step({key: value for key, value in batch().items() if key != "frame"}, 0)
+    with pytest.raises(ValueError, match="normalise must be one of"):
+        method(normalise="frames")
+
+
+DSRNETS = [card for card in bundled_cards() if card.method == "dsrnet"]
+
+
+@pytest.mark.parametrize("card", DSRNETS, ids=lambda card: f"x{card.scale}{card.variant}")
+def test_shipped_weights_start_the_network_that_their_card_names(card):
+    path = weights_path(card.method, card.scale, card.size, card.variant)
+    network = Supervised(card.method, card.scale, card.size, card.options, weights=str(path)).network
+    assert same_weights(network, load_model(card.method, card.scale, weights=path)[0])
+
+
 def weights_file(network, folder) -> str:
     card = ModelCard(
         method=network.name,
@@ -193,6 +224,15 @@ def test_a_network_that_does_not_contain_the_smaller_one_is_refused(tmp_path, ch
     path = weights_file(create_model("dsrnet", 4, "lite", **NARROW), tmp_path)
     with pytest.raises(WeightsError, match="do not fit into this network's"):
         Supervised("dsrnet", 4, "lite", NARROW | change, weights=path)
+
+
+def test_only_a_dsrnet_grows(tmp_path):
+    """CSAN's cross-scale blocks join feature maps: the smaller network's channels are not the first ones there."""
+    small = create_model("csan", 2, "lite", widths=[4, 4], blocks=[1])
+    card = ModelCard(method="csan", scale=2, size="lite", data="-", lr_kernel="-", steps=0, date="2026-11-21")
+    path = save_weights(small, tmp_path / "csan.safetensors", card)
+    with pytest.raises(WeightsError, match="only a dsrnet grows"):
+        Supervised("csan", 2, "lite", {"widths": [6, 6], "blocks": [1]}, weights=str(path))
 
 
 def test_weights_of_another_width_start_no_network(tmp_path):
