@@ -31,6 +31,10 @@ class Supervised(DepthSRMethod):
         weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale, as
             its card says, it is carried over by `load_from_scale`, with other options, those of a smaller network, by
             `load_into_larger`. None: random.
+
+    Raises:
+        ValueError: an unknown `normalise`, or "frame" for a network that does not normalise its input.
+        WeightsError: weights that are missing, damaged, or cannot start this network.
     """
 
     def __init__(
