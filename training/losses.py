@@ -27,6 +27,17 @@ def l1_loss(estimate: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -
     return masked_mean((estimate - target).abs(), valid)
 
 
+def tolerant_l1_loss(
+    estimate: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, tolerance: torch.Tensor
+) -> torch.Tensor:
+    """`l1_loss` in which the part of an error within `tolerance` (B, 1, 1, 1), in the maps' unit, counts a fifth.
+
+    Where target and results are whole levels of an 8-bit image, an error below half a level is none once rounded.
+    """
+    error = (estimate - target).abs()
+    return masked_mean(0.2 * error + 0.8 * (error - tolerance).clamp(min=0), valid)
+
+
 def dissimilarity(estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """clip((1 - SSIM) / 2, 0, 1) per pixel, with 3x3 mean windows; values are expected in about [0, 1].
 

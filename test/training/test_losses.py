@@ -29,6 +29,18 @@ def test_l1_of_nothing_is_zero_with_a_zero_gradient():
     assert loss.item() == 0 and not a.grad.any()
 
 
+def test_what_lies_within_the_tolerance_counts_a_fifth():
+    target = torch.zeros(2, 1, 1, 3)
+    error = torch.tensor([[0.1, -0.2, 0.6], [0.1, 0.2, -1.0]]).view(2, 1, 1, 3)
+    valid = torch.tensor([True, True, True, True, True, False]).view(2, 1, 1, 3)
+    tolerance = torch.tensor([0.2, 0.1]).view(2, 1, 1, 1)
+    expected = (0.02 + 0.04 + (0.04 + 0.4) + 0.02 + (0.02 + 0.1)) / 5
+    loss = losses.tolerant_l1_loss(error, target, valid, tolerance)
+    assert np.isclose(loss.item(), expected)
+    none = torch.zeros(2, 1, 1, 1)
+    assert np.isclose(losses.tolerant_l1_loss(error, target, valid, none).item(), 0.24)
+
+
 def test_dissimilarity_is_the_3x3_mean_window_form():
     a, b = pair()
     ours = losses.dissimilarity(a, b)

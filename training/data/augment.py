@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .degradations import round_half_up
+
 
 @dataclass
 class Augment:
@@ -23,6 +25,9 @@ class Augment:
         blur: greatest standard deviation of a Gaussian blur of the colour, pixels; drawn uniformly from 0.
         zoom: least and greatest magnification of the scene, drawn log-uniformly; third-size Middlebury at 3 has the
             contours and the softness of colour of the full-size benchmark. Applied where the patch is cut out.
+        eight_bit: share (0-1) of the patches whose depth is rounded, last of all, to whole levels of an 8-bit image.
+            The benchmark's ground truth is such an image: its planes are flights of steps, which a change of size or
+            of values would otherwise smooth away.
     """
 
     rotate: bool = True
@@ -33,10 +38,12 @@ class Augment:
     gain: float = 0.0
     blur: float = 0.0
     zoom: tuple[float, float] = (1.0, 1.0)
+    eight_bit: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.invert <= 1:
-            raise ValueError(f"invert is a share of the patches in 0-1, got {self.invert}")
+        for name in ("invert", "eight_bit"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share of the patches in 0-1, got {getattr(self, name)}")
         if not 0 < self.value_scale[0] <= self.value_scale[1]:
             raise ValueError(f"value_scale is (least, greatest) with 0 < least <= greatest, got {self.value_scale}")
         if not 0 <= self.gain < 1:
@@ -59,6 +66,7 @@ class Augment:
         guide: np.ndarray | None,
         rng: np.random.Generator,
         value_range: tuple[float, float],
+        level: float,
     ) -> tuple[np.ndarray, np.ndarray | None, tuple[float, float]]:
         """Change one patch.
 
@@ -67,14 +75,16 @@ class Augment:
             guide: (N, N, 3) float32 in [0, 1], or None.
             rng: source of all choices.
             value_range: least and greatest value of the whole map, for `invert`.
+            level: one level of an 8-bit image that holds the whole map (`Scale.rounding_step`), for `eight_bit`.
 
         Returns:
             The patch's depth and guide, and what happened to its values: (factor, shift) with
-            new = factor * old + shift.
+            new = factor * old + shift, before rounding.
         """
         # Drawn whether used or not, so that switching one change on leaves the others as they were.
         turns = rng.random(4)
         stretch, gains = rng.random(), rng.uniform(-1, 1, 4)
+        rounded = rng.random() < self.eight_bit
         if self.rotate and turns[0] < 0.5:
             depth, guide = depth[::-1, ::-1], None if guide is None else guide[::-1, ::-1]
         if self.flip and turns[1] < 0.5:
@@ -93,5 +103,7 @@ class Augment:
         if guide is not None and self.blur > 0:
             sigma = rng.uniform(0, self.blur)
             guide = cv2.GaussianBlur(guide.astype(np.float32), (0, 0), max(sigma, 0.05))
+        if rounded:
+            depth = round_half_up(depth / np.float32(level)) * np.float32(level)
         depth = np.ascontiguousarray(depth, np.float32)
         return depth, None if guide is None else np.ascontiguousarray(guide, np.float32), (factor, shift)

@@ -22,9 +22,10 @@ class DepthSRData(L.LightningDataModule):
 
     A batch is a dict: `depth_lr` (B, 1, h, w) and `depth_hr` (B, 1, H, W) float32 without NaN, `valid_lr` and `valid`
     bool of the same shapes (False: filled, keep out of the loss), `guide` (B, 3, H, W) in [0, 1] and `has_guide` (B,)
-    with `with_guide`, `offset` and `range` (B,) float32 (value in the data's unit = tensor * range + offset),
-    `name` and `normalise` (the argument below) lists of B strings. Training batches hold patches, and `frame` (B, 4)
-    as `PatchDataset` says; validation and test batches one whole frame.
+    with `with_guide`, `offset` and `range` (B,) float32 (value in the data's unit = tensor * range + offset), `level`
+    (B,) float32 (one level of an 8-bit image that holds the map, in the tensors' unit), `name` and `normalise` (the
+    argument below) lists of B strings. Training batches hold patches, and `frame` (B, 4) as `PatchDataset` says;
+    validation and test batches one whole frame.
     """
 
     def __init__(

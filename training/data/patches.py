@@ -68,7 +68,8 @@ def make_tensors(
 
     Returns:
         depth_lr (1, h, w), depth_hr (1, H, W) float32 without NaN; valid_lr, valid bool of the same shapes; guide
-        (3, H, W) where given; offset and range (): unit value = tensor value * range + offset.
+        (3, H, W) where given; offset and range (): unit value = tensor value * range + offset; level (): one level of
+        an 8-bit image that holds the map, as a tensor value.
     """
     depth_lr = degrader(depth if measured is None else fill(measured), scale, rng, levels)
     valid_lr = np.isfinite(depth_lr)
@@ -86,6 +87,7 @@ def make_tensors(
         "valid": torch.from_numpy(valid)[None],
         "offset": torch.tensor(offset, dtype=torch.float32),
         "range": torch.tensor(span, dtype=torch.float32),
+        "level": torch.tensor(levels.rounding_step / span, dtype=torch.float32),
     }
     if guide is not None:
         tensors["guide"] = torch.from_numpy(np.ascontiguousarray(guide.transpose(2, 0, 1)))
@@ -182,7 +184,7 @@ class PatchDataset(Dataset):
         if self.with_guide and sample.guide is not None:
             guide = sample.guide[rows, columns].astype(np.float32) / 255
         depth, guide = zoom(sample.depth[rows, columns], guide, self.patch, levels.full)
-        depth, guide, values = self.augment(depth, guide, rng, frame[:2])
+        depth, guide, values = self.augment(depth, guide, rng, frame[:2], levels.rounding_step)
         tensors = make_tensors(
             depth, guide, self.scale, self.degrader, rng, levels, frame[:2], self.normalise
         )

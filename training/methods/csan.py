@@ -34,7 +34,7 @@ class CSAN(Supervised):
         optimisation: optimiser and schedule; None: Adam 1e-4, halved every 20 epochs.
         stage_weight: of the terms of all stages but the last one.
         normalise: as in `Supervised`.
-        weights: as in `Supervised`.
+        weights, tolerance: as in `Supervised`.
 
     Raises:
         ValueError: for a negative stage_weight.
@@ -49,10 +49,12 @@ class CSAN(Supervised):
         stage_weight: float = 1.0,
         normalise: Normalise = "patch",
         weights: str | None = None,
+        tolerance: float = 0.0,
     ):
         if not stage_weight >= 0:
             raise ValueError(f"stage_weight must be at least 0, got {stage_weight}")
-        super().__init__("csan", scale, size, options, optimisation or default_optimisation(), normalise, weights)
+        optimisation = optimisation or default_optimisation()
+        super().__init__("csan", scale, size, options, optimisation, normalise, weights, tolerance)
         self.stage_weight = stage_weight
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
@@ -65,13 +67,17 @@ class CSAN(Supervised):
         return loss
 
     def stage_losses(self, batch: Batch) -> list[torch.Tensor]:
-        """L1 on the grid of each output, coarse to fine."""
+        """On the grid of each output, coarse to fine: L1, on the last one with the tolerance.
+
+        Coarser ground truth is a mean and no whole level, so nothing is to be tolerated there.
+        """
         low, extent = range_of(batch, self.normalise)
-        outputs = self.network.stage_outputs((batch["depth_lr"] - low) / extent)
-        return [
-            l1_loss(low + extent * output, *on_grid(batch["depth_hr"], batch["valid"], output.shape[-2:]))
-            for output in outputs
-        ]
+        *coarse, last = (
+            low + extent * output for output in self.network.stage_outputs((batch["depth_lr"] - low) / extent)
+        )
+        depth_hr, valid = batch["depth_hr"], batch["valid"]
+        losses = [l1_loss(output, *on_grid(depth_hr, valid, output.shape[-2:])) for output in coarse]
+        return [*losses, self.distance(last, *on_grid(depth_hr, valid, last.shape[-2:]), batch)]
 
     def compiled_parts(self) -> list[nn.Module]:
         return [self.network.shallow, *self.network.stages]

@@ -9,7 +9,7 @@ from torch import nn
 
 from depth_sr_ros.weights import load_weights, read_card, read_tensors
 
-from ..losses import l1_loss
+from ..losses import l1_loss, tolerant_l1_loss
 from .base import Batch, DepthSRMethod
 from .grow import load_into_larger
 from .normalising import Normalise, NormalisedEntry, check_normalise, range_of
@@ -32,8 +32,12 @@ class Supervised(DepthSRMethod):
             its card says, it is carried over by `load_from_scale`, with other options, those of a smaller network, by
             `load_into_larger`. None: random.
 
+        tolerance: levels of an 8-bit image; the part of an error within it counts a fifth (`tolerant_l1_loss`). For
+            results that are rounded before they are scored, below 0.5; 0: plain L1.
+
     Raises:
-        ValueError: an unknown `normalise`, or "frame" for a network that does not normalise its input.
+        ValueError: an unknown `normalise`, or "frame" for a network that does not normalise its input; a tolerance
+            that is not in [0, 0.5).
         WeightsError: weights that are missing, damaged, or cannot start this network.
     """
 
@@ -46,12 +50,15 @@ class Supervised(DepthSRMethod):
         optimisation: Optimisation | None = None,
         normalise: Normalise = "patch",
         weights: str | None = None,
+        tolerance: float = 0.0,
     ):
+        if not 0 <= tolerance < 0.5:
+            raise ValueError(f"tolerance must be in [0, 0.5) levels of an 8-bit image, got {tolerance}")
         super().__init__(method, scale, size, options, optimisation)
         if weights is not None:
             self._start_from(weights)
         check_normalise(normalise)
-        self.normalise = normalise
+        self.normalise, self.tolerance = normalise, tolerance
         if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
             raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
         # in a tuple, so that the network's parameters are registered once
@@ -75,10 +82,20 @@ class Supervised(DepthSRMethod):
         self.check_batch(batch)
         low, extent = range_of(batch, "frame") if self.normalise == "frame" else (0.0, 1.0)
         output = low + extent * self._entry[0]((batch["depth_lr"] - low) / extent, self.guide_of(batch))
-        loss = l1_loss(output, batch["depth_hr"], batch["valid"])
+        loss = self.distance(output, batch["depth_hr"], batch["valid"], batch)
         self.check_finite(loss, batch)
         self.log("train_loss", loss, prog_bar=True)
         return loss
+
+    def distance(
+        self, output: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, batch: Batch
+    ) -> torch.Tensor:
+        """L1 over valid pixels, with the tolerance; `output` and `target` (B, 1, H, W) on any grid."""
+        if self.tolerance == 0:
+            return l1_loss(output, target, valid)
+        if "level" not in batch:
+            raise ValueError("a tolerance needs the batch's key 'level', one level of an 8-bit image in its unit")
+        return tolerant_l1_loss(output, target, valid, self.tolerance * batch["level"].view(-1, 1, 1, 1))
 
 
 def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:

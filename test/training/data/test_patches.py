@@ -155,7 +155,7 @@ def test_augmentations_move_depth_and_colour_together(rng):
     augment = Augment(transpose=True)
     seen = set()
     for seed in range(60):
-        d, g, _ = augment(depth, guide, np.random.default_rng(seed), (0.0, 1.0))
+        d, g, _ = augment(depth, guide, np.random.default_rng(seed), (0.0, 1.0), 1.0)
         assert np.array_equal(d, g[..., 0])
         seen.add(d.tobytes())
     assert len(seen) == 8  # the whole symmetry group of the square
@@ -163,7 +163,7 @@ def test_augmentations_move_depth_and_colour_together(rng):
 
 def test_papers_augmentation_turns_by_180_degrees_and_mirrors(rng):
     depth = rng.uniform(0, 1, (16, 16)).astype(np.float32)
-    out = {Augment()(depth, None, np.random.default_rng(s), (0, 1))[0].tobytes() for s in range(40)}
+    out = {Augment()(depth, None, np.random.default_rng(s), (0, 1), 1.0)[0].tobytes() for s in range(40)}
     expected = (depth, depth[::-1, ::-1], depth[:, ::-1], depth[::-1])
     assert out == {np.ascontiguousarray(x).tobytes() for x in expected}
 
@@ -171,14 +171,38 @@ def test_papers_augmentation_turns_by_180_degrees_and_mirrors(rng):
 def test_inversion_value_scale_and_gain(rng):
     depth = rng.uniform(2, 6, (16, 16)).astype(np.float32)
     guide = np.full((16, 16, 3), 0.5, np.float32)
-    inverted, _, _ = Augment(False, False, invert=1.0)(depth, None, np.random.default_rng(0), (2.0, 6.0))
+    inverted, _, _ = Augment(False, False, invert=1.0)(depth, None, np.random.default_rng(0), (2.0, 6.0), 1.0)
     np.testing.assert_allclose(inverted, 8 - depth, rtol=1e-6)
-    ratios = [Augment(False, False, value_scale=(0.5, 2.0))(depth, None, np.random.default_rng(s), (2, 6))[0] / depth
-              for s in range(50)]
+    stretch = Augment(False, False, value_scale=(0.5, 2.0))
+    ratios = [stretch(depth, None, np.random.default_rng(s), (2, 6), 1.0)[0] / depth for s in range(50)]
     assert all(np.ptp(r) < 1e-5 for r in ratios) and {r.mean() < 1 for r in ratios} == {True, False}
     assert min(r.mean() for r in ratios) >= 0.5 and max(r.mean() for r in ratios) <= 2.0
-    _, coloured, _ = Augment(False, False, gain=0.2)(depth, guide, np.random.default_rng(1), (2, 6))
+    _, coloured, _ = Augment(False, False, gain=0.2)(depth, guide, np.random.default_rng(1), (2, 6), 1.0)
     assert np.ptp(coloured, axis=(0, 1)).max() < 1e-6 and np.ptp(coloured[0, 0]) > 0 and coloured.max() <= 1
+
+
+@pytest.mark.parametrize("unit", ["disparity", "m"])
+def test_eight_bit_patches_stay_whole_levels_whatever_changed_them(unit):
+    """And the low-resolution patch is made of the rounded one: a plane's steps are there to be found."""
+    rows, columns = np.indices((96, 96), dtype=np.float32)
+    plane = RGBDSample((100 + 0.31 * rows + 0.17 * columns).astype(np.float32), None, "plane", unit)
+    store = SampleStore([InMemory(plane)], lambda name: True)
+    level = 1.0 if unit == "disparity" else np.nanmax(plane.depth) / 255
+    augment = Augment(value_scale=(0.5, 1.0), invert=0.5, zoom=(1.0, 2.5), eight_bit=0.5)
+    whole = []
+    for index in range(40):
+        patch = make_patches(store, normalise="max", augment=augment)[0, index]
+        assert patch["level"] * patch["range"] == pytest.approx(level, rel=1e-5)
+        steps = patch["depth_hr"].double() / patch["level"].double()
+        whole.append(bool(((steps - steps.round()).abs() < 0.01).all()))
+        mean = block_mean(patch["depth_hr"][0].numpy(), 4)
+        np.testing.assert_allclose(patch["depth_lr"][0].numpy(), mean, rtol=1e-5)
+    assert 10 < sum(whole) < 30
+
+
+def test_eight_bit_is_a_share():
+    with pytest.raises(ValueError, match="eight_bit is a share of the patches in 0-1, got 2"):
+        Augment(eight_bit=2)
 
 
 def test_a_patch_knows_the_frame_it_was_cut_from(store):
@@ -216,7 +240,7 @@ def test_zoom_cuts_smaller_or_larger_crops_and_keeps_the_patch_size(store):
 
 def test_blur_softens_colour_alone(rng):
     depth, guide = rng.random((32, 32), np.float32), rng.random((32, 32, 3), np.float32)
-    out, soft, _ = Augment(False, False, blur=3.0)(depth, guide, np.random.default_rng(0), (0, 1))
+    out, soft, _ = Augment(False, False, blur=3.0)(depth, guide, np.random.default_rng(0), (0, 1), 1.0)
     assert np.array_equal(out, depth) and soft.std() < 0.7 * guide.std() and soft.shape == guide.shape
 
 

@@ -155,6 +155,23 @@ def test_normalised_by_frame_a_whole_map_comes_as_0_to_1_whatever_changed_its_va
         method(normalise="frames")
 
 
+def test_tolerance_is_in_levels_of_an_8_bit_image_whatever_unit_the_batch_is_in():
+    def loss(tolerance: float, level: float) -> float:
+        torch.manual_seed(0)
+        task = method(tolerance=tolerance)
+        task.log = lambda *a, **k: None
+        return task.training_step({**batch(), "level": torch.full((3,), level)}, 0).item()
+
+    assert 0.2 * loss(0.0, 0.5) < loss(0.4, 0.5) < 0.9 * loss(0.2, 0.5) < 0.9 * loss(0.0, 0.5)
+    assert loss(0.2, 0.5) == pytest.approx(loss(0.4, 0.25))
+    with pytest.raises(ValueError, match="needs the batch's key 'level'"):
+        task = method(tolerance=0.2)
+        task.training_step({key: value for key, value in batch().items() if key != "level"}, 0)
+    for tolerance in (-0.1, 0.5):
+        with pytest.raises(ValueError, match=r"tolerance must be in \[0, 0.5\) levels"):
+            method(tolerance=tolerance)
+
+
 DSRNETS = [card for card in bundled_cards() if card.method == "dsrnet"]
 
 

@@ -84,6 +84,7 @@ def batch(scale: int = 2, size: int = 16, seed: int = 0, guided: tuple[bool, ...
         "has_guide": torch.tensor(guided),
         "offset": torch.zeros(count),
         "range": torch.full((count,), 255.0),
+        "level": torch.full((count,), 1 / 255),
         "frame": torch.tensor([0.0, 1.0, 0.5, 0.3]).repeat(count, 1),
         "name": [f"random{i}" for i in range(count)],
         "normalise": ["range"] * count,
