@@ -14,6 +14,7 @@ from depth_sr_ros.models.affinity import affinity
 
 SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
+WITHIN = 0.2  # what an error that rounding takes away still counts: it keeps results near the level's middle
 
 
 def masked_mean(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -30,12 +31,12 @@ def l1_loss(estimate: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -
 def tolerant_l1_loss(
     estimate: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, tolerance: torch.Tensor
 ) -> torch.Tensor:
-    """`l1_loss` in which the part of an error within `tolerance` (B, 1, 1, 1), in the maps' unit, counts a fifth.
+    """`l1_loss` in the maps' unit, in which the part of an error within `tolerance` (B, 1, 1, 1) counts `WITHIN` times.
 
     Where target and results are whole levels of an 8-bit image, an error below half a level is none once rounded.
     """
     error = (estimate - target).abs()
-    return masked_mean(0.2 * error + 0.8 * (error - tolerance).clamp(min=0), valid)
+    return masked_mean(WITHIN * error + (1 - WITHIN) * (error - tolerance).clamp(min=0), valid)
 
 
 def dissimilarity(estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

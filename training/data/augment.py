@@ -25,9 +25,10 @@ class Augment:
         blur: greatest standard deviation of a Gaussian blur of the colour, pixels; drawn uniformly from 0.
         zoom: least and greatest magnification of the scene, drawn log-uniformly; third-size Middlebury at 3 has the
             contours and the softness of colour of the full-size benchmark. Applied where the patch is cut out.
-        eight_bit: share (0-1) of the patches whose depth is rounded, last of all, to whole levels of an 8-bit image.
-            The benchmark's ground truth is such an image: its planes are flights of steps, which a change of size or
-            of values would otherwise smooth away.
+        eight_bit: share (0-1) of the patches whose depth is rounded, last of all, to whole levels of an 8-bit image
+            (1 for 8-bit disparities, else 1/255 of the map's greatest value: `Scale`). The benchmark's ground truth is
+            such an image: its planes are flights of steps, which a change of size or of values would smooth away.
+            What was positive stays so: one level at least.
     """
 
     rotate: bool = True
@@ -44,6 +45,8 @@ class Augment:
         for name in ("invert", "eight_bit"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share of the patches in 0-1, got {getattr(self, name)}")
+        if self.eight_bit > 0 and self.value_scale[1] > 1:
+            raise ValueError(f"eight_bit leaves no room above the full scale: value_scale {self.value_scale} exceeds 1")
         if not 0 < self.value_scale[0] <= self.value_scale[1]:
             raise ValueError(f"value_scale is (least, greatest) with 0 < least <= greatest, got {self.value_scale}")
         if not 0 <= self.gain < 1:
@@ -84,7 +87,7 @@ class Augment:
         # Drawn whether used or not, so that switching one change on leaves the others as they were.
         turns = rng.random(4)
         stretch, gains = rng.random(), rng.uniform(-1, 1, 4)
-        rounded = rng.random() < self.eight_bit
+        rounded = rng.spawn(1)[0].random() < self.eight_bit  # without a draw from what the degrader will draw from
         if self.rotate and turns[0] < 0.5:
             depth, guide = depth[::-1, ::-1], None if guide is None else guide[::-1, ::-1]
         if self.flip and turns[1] < 0.5:
@@ -104,6 +107,7 @@ class Augment:
             sigma = rng.uniform(0, self.blur)
             guide = cv2.GaussianBlur(guide.astype(np.float32), (0, 0), max(sigma, 0.05))
         if rounded:
-            depth = round_half_up(depth / np.float32(level)) * np.float32(level)
+            levels = round_half_up(depth / np.float32(level))
+            depth = np.where((depth > 0) & (levels < 1), 1, levels) * np.float32(level)
         depth = np.ascontiguousarray(depth, np.float32)
         return depth, None if guide is None else np.ascontiguousarray(guide, np.float32), (factor, shift)

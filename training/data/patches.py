@@ -15,13 +15,14 @@ from torch.utils.data import Dataset
 from depth_sr_ros.depth import expand_mask
 
 from .augment import Augment
-from .degradations import Degrader, Scale, fill
+from .degradations import Degrader, Scale, fill, round_half_up
 from .store import SampleStore
 from .zoom import zoom
 
 Normalise = Literal["range", "max", "none"]
 SCALES = (2, 4, 8, 16)
 LEAST_LR_PATCH = 8
+EIGHT_BIT_DISPARITY = Scale("disparity", 255.0)
 ATTEMPTS = 12  # positions tried for a patch with few enough holes
 
 
@@ -69,7 +70,7 @@ def make_tensors(
     Returns:
         depth_lr (1, h, w), depth_hr (1, H, W) float32 without NaN; valid_lr, valid bool of the same shapes; guide
         (3, H, W) where given; offset and range (): unit value = tensor value * range + offset; level (): one level of
-        an 8-bit image that holds the map, as a tensor value.
+        an 8-bit image that holds the map, as a tensor value (whole levels count from 0 in the unit, not from offset).
     """
     depth_lr = degrader(depth if measured is None else fill(measured), scale, rng, levels)
     valid_lr = np.isfinite(depth_lr)
@@ -99,7 +100,7 @@ class PatchDataset(Dataset):
 
     A patch is what `make_tensors` gives, and `frame` (4,) float32: least, greatest and mean value and standard
     deviation (`Statistics`) of the whole map that it was cut from, in the unit of the patch's tensors and changed as
-    its values were.
+    its values were before any rounding.
     """
 
     def __init__(
@@ -222,8 +223,8 @@ class PatchDataset(Dataset):
 class FrameDataset(Dataset):
     """Whole maps, cropped at the lower right to a multiple of the scale, degraded the same way every time.
 
-    With `enlarge` above 1 their central squares, shown that many times as large (`zoom`); a map without a valid pixel
-    in its square stays as it is.
+    With `enlarge` above 1 their central squares, shown that many times as large (`zoom`), 8-bit disparities in whole
+    levels again; a map without a valid pixel in its square stays as it is.
     """
 
     def __init__(
@@ -279,4 +280,5 @@ class FrameDataset(Dataset):
         size = round(self.enlarge * side)
         if measured is not None:
             measured, _ = zoom(measured[place], None, size, levels.full)
-        return *zoom(depth[place], None if guide is None else guide[place], size, levels.full), measured
+        depth, guide = zoom(depth[place], None if guide is None else guide[place], size, levels.full)
+        return round_half_up(depth) if levels == EIGHT_BIT_DISPARITY else depth, guide, measured

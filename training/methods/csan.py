@@ -25,7 +25,7 @@ class CSAN(Supervised):
     papers' LR depth; a pixel there is valid when all the pixels of its cell are. Without the network's
     ``deep_supervision`` or ``multi_stage`` there is one output and one term.
 
-    The paper names neither norm nor weights: L1, and all stages count alike by default.
+    The paper names neither norm nor weights: L1 (on D_K with `tolerance`), and all stages count alike by default.
 
     Args:
         scale: upsampling factor.

@@ -20,6 +20,8 @@ from .rescale import load_from_scale
 class Supervised(DepthSRMethod):
     """Minimise the L1 distance to the ground truth over valid pixels, in units of the whole map's range.
 
+    With a `tolerance` it is `tolerant_l1_loss`.
+
     Args:
         method: name of the network in the registry.
         scale: upsampling factor.
@@ -31,9 +33,8 @@ class Supervised(DepthSRMethod):
         weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale, as
             its card says, it is carried over by `load_from_scale`, with other options, those of a smaller network, by
             `load_into_larger`. None: random.
-
-        tolerance: levels of an 8-bit image; the part of an error within it counts a fifth (`tolerant_l1_loss`). For
-            results that are rounded before they are scored, below 0.5; 0: plain L1.
+        tolerance: levels of an 8-bit image, at least 0 and below 0.5; the part of an error within it counts a fifth. 0:
+            plain L1; above, for ground truth in whole levels and results that are rounded before they are scored.
 
     Raises:
         ValueError: an unknown `normalise`, or "frame" for a network that does not normalise its input; a tolerance
@@ -90,7 +91,11 @@ class Supervised(DepthSRMethod):
     def distance(
         self, output: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, batch: Batch
     ) -> torch.Tensor:
-        """L1 over valid pixels, with the tolerance; `output` and `target` (B, 1, H, W) on any grid."""
+        """L1 over valid pixels, with the tolerance; `output` and `target` (B, 1, H, W) on any grid.
+
+        Raises:
+            ValueError: a tolerance, and a batch without `level` (B,), one level of an 8-bit image in the tensors' unit.
+        """
         if self.tolerance == 0:
             return l1_loss(output, target, valid)
         if "level" not in batch:

@@ -181,8 +181,9 @@ def test_inversion_value_scale_and_gain(rng):
     assert np.ptp(coloured, axis=(0, 1)).max() < 1e-6 and np.ptp(coloured[0, 0]) > 0 and coloured.max() <= 1
 
 
+@pytest.mark.parametrize("normalise", ["range", "max", "none"])
 @pytest.mark.parametrize("unit", ["disparity", "m"])
-def test_eight_bit_patches_stay_whole_levels_whatever_changed_them(unit):
+def test_eight_bit_patches_stay_whole_levels_whatever_changed_them(unit, normalise):
     """And the low-resolution patch is made of the rounded one: a plane's steps are there to be found."""
     rows, columns = np.indices((96, 96), dtype=np.float32)
     plane = RGBDSample((100 + 0.31 * rows + 0.17 * columns).astype(np.float32), None, "plane", unit)
@@ -191,18 +192,29 @@ def test_eight_bit_patches_stay_whole_levels_whatever_changed_them(unit):
     augment = Augment(value_scale=(0.5, 1.0), invert=0.5, zoom=(1.0, 2.5), eight_bit=0.5)
     whole = []
     for index in range(40):
-        patch = make_patches(store, normalise="max", augment=augment)[0, index]
+        patch = make_patches(store, normalise=normalise, augment=augment)[0, index]
         assert patch["level"] * patch["range"] == pytest.approx(level, rel=1e-5)
-        steps = patch["depth_hr"].double() / patch["level"].double()
+        steps = (patch["depth_hr"].double() * patch["range"] + patch["offset"]) / level
         whole.append(bool(((steps - steps.round()).abs() < 0.01).all()))
         mean = block_mean(patch["depth_hr"][0].numpy(), 4)
-        np.testing.assert_allclose(patch["depth_lr"][0].numpy(), mean, rtol=1e-5)
+        np.testing.assert_allclose(patch["depth_lr"][0].numpy(), mean, rtol=1e-5, atol=1e-6)
     assert 10 < sum(whole) < 30
 
 
-def test_eight_bit_is_a_share():
+def test_eight_bit_is_a_share_and_has_no_level_above_the_full_scale():
     with pytest.raises(ValueError, match="eight_bit is a share of the patches in 0-1, got 2"):
         Augment(eight_bit=2)
+    with pytest.raises(ValueError, match="no room above the full scale"):
+        Augment(eight_bit=0.5, value_scale=(0.5, 1.2))
+
+
+def test_eight_bit_keeps_positive_depth_positive_and_draws_from_nothing_else():
+    depth = np.array([[0.0, 0.3], [0.7, 5.2]], np.float32)
+    rounded, plain = np.random.default_rng(3), np.random.default_rng(3)
+    out, _, _ = Augment(False, False, eight_bit=1.0)(depth, None, rounded, (0.0, 5.2), 1.0)
+    assert out.tolist() == [[0, 1], [1, 5]]
+    Augment(False, False)(depth, None, plain, (0.0, 5.2), 1.0)
+    assert rounded.random() == plain.random()
 
 
 def test_a_patch_knows_the_frame_it_was_cut_from(store):
@@ -260,14 +272,17 @@ def test_frames_are_cropped_at_the_lower_right_and_always_the_same(store):
     assert np.array_equal(frame["depth_hr"][0][frame["valid"][0]], sample.depth[:, :136][frame["valid"][0].numpy()])
 
 
-def test_frames_shown_larger_are_central_squares(rng):
-    sample = make_sample("plane", rng)
+@pytest.mark.parametrize("unit", ["disparity", "m"])
+def test_frames_shown_larger_are_central_squares(rng, unit):
+    """8-bit disparities in whole levels, as a larger ground truth would have them."""
+    sample = make_sample("plane", rng, unit=unit)
     sample.depth[:] = np.add.outer(0.5 * np.arange(120), 0.25 * np.arange(140)) + 50  # no edge, where it would snap
     store = SampleStore([InMemory(sample)], lambda scene: True)
     frame = FrameDataset(store, scale=4, degrader=Degrader([BlockMean()]), normalise="none", enlarge=3.0)[0]
     assert frame["depth_hr"].shape == (1, 360, 360) and frame["guide"].shape == (3, 360, 360)
     centres = frame["depth_hr"][0, 1::3, 1::3]
-    torch.testing.assert_close(centres, torch.from_numpy(sample.depth[:, 10:130]))
+    expected = torch.from_numpy(sample.depth[:, 10:130])
+    torch.testing.assert_close(centres, (expected + 0.5).floor() if unit == "disparity" else expected)
     with pytest.raises(ValueError, match=r"at least 1, got 0\.5"):
         DepthSRData([InMemory(make_sample("c", np.random.default_rng(0)))], patch=64, validation_zoom=0.5)
 

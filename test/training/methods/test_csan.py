@@ -51,6 +51,18 @@ def test_every_stage_has_its_loss_on_its_grid():
     assert seen["train_loss"] == pytest.approx(seen["train_stage2"] + 0.25 * seen["train_stage1"], rel=1e-5)
 
 
+@pytest.mark.parametrize("options", [NARROW, {"multi_stage": False, "widths": [6, 4], "blocks": [1]}])
+def test_only_the_last_stage_has_the_tolerance(options):
+    step = {**batch(scale=4), "level": torch.full((3,), 0.5)}
+    stages = []
+    for tolerance in (0.0, 0.4):
+        torch.manual_seed(0)
+        *coarse, last = method(options=options, tolerance=tolerance).stage_losses(step)
+        stages.append(([loss.item() for loss in coarse], last.item()))
+    (coarse, last), (coarse_tolerant, last_tolerant) = stages
+    assert coarse == coarse_tolerant and last_tolerant < 0.9 * last
+
+
 def test_the_ground_truth_on_its_own_grid_is_itself():
     truth, valid = torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8) > 0.2
     assert [a is b for a, b in zip(on_grid(truth, valid, (8, 8)), (truth, valid))] == [True, True]

@@ -54,6 +54,9 @@ def test_validation_mad_is_in_the_data_s_unit_over_whole_scenes(tmp_path):
     assert scale > 50  # disparities, not [0, 1]
     assert np.isclose(scores["val_mad"], mad(output.numpy(), truth), rtol=1e-4)
     assert np.isclose(scores["val_mad_bicubic"], mad(enlarged.numpy(), truth), rtol=1e-4)
+    whole = np.round(output.numpy())  # Middlebury-like disparities: a level is 1
+    assert np.isclose(scores["val_mad_8bit"], mad(whole, truth), rtol=1e-3)
+    assert abs(scores["val_mad_8bit"] - scores["val_mad"]) > 1e-3
     shown = EventAccumulator(fit.logger.log_dir, size_guidance={"images": 0})
     shown.Reload()
     assert shown.Tags()["images"] == ["val/steps/step1"]
