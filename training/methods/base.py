@@ -157,7 +157,7 @@ class DepthSRMethod(L.LightningModule):
     def _score(self, batch: Batch, stage: str) -> None:
         """Log the MAD of the output and of bicubic upsampling in the data's unit: the mean over whole scenes.
 
-        And that of the output as an 8-bit image, `mad_8bit`, the way the benchmark scores.
+        And that of the output as an 8-bit image, `mad_8bit`, the way the benchmark scores, where the batch has `level`.
         """
         self.check_batch(batch)
         # in full precision, whatever the training's: the score is of the weights, not of a half-precision baseline
@@ -166,9 +166,10 @@ class DepthSRMethod(L.LightningModule):
             output = self.output_of(batch)
         scores = {
             "mad": self.mad_in_unit(output, batch),
-            "mad_8bit": self.mad_in_unit(eight_bit(output, batch), batch),
             "mad_bicubic": self.mad_in_unit(enlarged, batch),
         }
+        if "level" in batch:
+            scores["mad_8bit"] = self.mad_in_unit(eight_bit(output, batch), batch)
         for name, error in scores.items():
             shown = name == "mad"
             self.log(f"{stage}_{name}", error.mean(), prog_bar=shown, sync_dist=True, batch_size=len(error))
