@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonargparse
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from .data import DepthSRData
@@ -19,6 +20,14 @@ from .methods.base import NonFiniteLoss
 
 CONFIGS = Path(__file__).parent / "configs"
 DATA_ROOT = "DEPTH_SR_DATA"
+
+
+class SaveTrainingConfig(SaveConfigCallback):
+    """Keeps the config of a training; a validation has nothing to keep one with, and would leave it where it is run."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
 
 
 class DepthSRCLI(LightningCLI):
@@ -91,6 +100,7 @@ def launch(arguments: list[str] | None = None) -> DepthSRCLI:
         DepthSRData,
         subclass_mode_model=True,
         auto_configure_optimizers=False,
+        save_config_callback=SaveTrainingConfig,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={"parser_mode": "based_yaml"},
         args=arguments,

@@ -159,6 +159,18 @@ def test_checkpoints_of_another_network_or_method_are_named(tmp_path, tiny, caps
     assert "not of CTKT" in capsys.readouterr().err
 
 
+def test_a_training_keeps_its_config_and_validation_writes_none(tiny, tmp_path, monkeypatch):
+    assert run(["fit", "--config", str(tiny)]) == 0
+    kept = tmp_path / "tiny" / "version_0"
+    assert (kept / "config.yaml").is_file()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    checkpoint = str(kept / "checkpoints" / "last.ckpt")
+    assert run(["validate", "--config", str(tiny), "--trainer.logger", "false", "--ckpt_path", checkpoint]) == 0
+    assert not any(elsewhere.iterdir())
+
+
 def test_fit_resume_validate_and_export(tiny, tmp_path, capsys):
     assert run(["fit", "--config", str(tiny)]) == 0
     folder = tmp_path / "tiny" / "version_0" / "checkpoints"
