@@ -71,7 +71,7 @@ def bicubic(
         border: "symmetric" (MATLAB) or "truncate" (Pillow).
 
     Returns:
-        (..., H', W') of the same kind and dtype.
+        (..., H', W') of the same kind and dtype, a tensor also computed in its dtype whatever autocast says.
 
     Raises:
         ValueError: when not exactly one of `scale` and `size` is given, or the input is not floating.
@@ -84,17 +84,24 @@ def bicubic(
     if isinstance(x, torch.Tensor):
         if not x.is_floating_point():
             raise ValueError(f"bicubic needs a floating tensor, got {x.dtype}")
-        up_y, up_x = size[0] // height, size[1] // width
-        if border == "symmetric" and size == (height * up_y, width * up_x) and min(height, width) > 1:
-            return _upsample_axis(_upsample_axis(x, up_x, -1), up_y, -2)
-        rows = torch.as_tensor(bicubic_matrix(height, size[0], border).copy(), dtype=x.dtype, device=x.device)
-        columns = torch.as_tensor(bicubic_matrix(width, size[1], border).copy(), dtype=x.dtype, device=x.device)
-        return rows @ (x @ columns.T)
+        # autocast would round depths to its 8 or 11 bits, more than a network's detail on top is worth
+        with torch.autocast(x.device.type, enabled=False):
+            return _bicubic_tensor(x, size, border)
     x = np.asarray(x)
     if not np.issubdtype(x.dtype, np.floating):
         raise ValueError(f"bicubic needs a floating array, got {x.dtype}")
     rows = bicubic_matrix(height, size[0], border).astype(x.dtype)
     columns = bicubic_matrix(width, size[1], border).astype(x.dtype)
+    return rows @ (x @ columns.T)
+
+
+def _bicubic_tensor(x: torch.Tensor, size: tuple[int, int], border: str) -> torch.Tensor:
+    height, width = x.shape[-2:]
+    up_y, up_x = size[0] // height, size[1] // width
+    if border == "symmetric" and size == (height * up_y, width * up_x) and min(height, width) > 1:
+        return _upsample_axis(_upsample_axis(x, up_x, -1), up_y, -2)
+    rows = torch.as_tensor(bicubic_matrix(height, size[0], border).copy(), dtype=x.dtype, device=x.device)
+    columns = torch.as_tensor(bicubic_matrix(width, size[1], border).copy(), dtype=x.dtype, device=x.device)
     return rows @ (x @ columns.T)
 
 

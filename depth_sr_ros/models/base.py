@@ -108,9 +108,7 @@ class ResidualNetwork(DepthSRModel):
     def super_resolve_normalised(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         """bicubic(d) + detail for d (B, 1, h, w) in [0, 1]; the entry for tiles, whose range is the whole image's."""
         detail = self.detail(depth, guide)
-        # under autocast the bicubic matrices' products would be rounded to 8 bits, more than the detail is worth
-        with torch.autocast(depth.device.type, enabled=False):
-            return bicubic(depth, scale=self.scale) + detail.to(depth.dtype)
+        return bicubic(depth, scale=self.scale) + detail.to(depth.dtype)
 
     @abstractmethod
     def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:

@@ -133,8 +133,7 @@ class BridgeNet(ResidualNetwork):
         detail, decoded = self._super_resolve(padded, self.colour(image) if self.habdg else [])
         # the colour features are made twice: either loss is then back-propagated alone, without the other's graph
         estimate = self.estimation(self.colour(image)[self.finest :], [f.detach() for f in decoded])
-        with torch.autocast(depth.device.type, enabled=False):
-            output = bicubic(depth, scale=self.scale) + detail[..., :height, :width].to(depth.dtype)
+        output = bicubic(depth, scale=self.scale) + detail[..., :height, :width].to(depth.dtype)
         return output, estimate[..., :height, :width].to(depth.dtype)
 
     def parameters_of(self, task: str) -> Iterator[nn.Parameter]:

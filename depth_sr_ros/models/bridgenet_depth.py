@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .attention import Pointwise
-from .blocks import PReLU, ResidualBlock, conv, conv_prelu
+from .blocks import PReLU, ResidualBlock, conv, conv_prelu, depth_conv_prelu
 from .mdenet import halve
 
 
@@ -63,14 +63,14 @@ class DepthEncoder(nn.Module):
         super().__init__()
         self.bridges = nn.ModuleList(bridges)
         widths = layout.depth
-        self.stem = nn.Sequential(nn.PixelUnshuffle(layout.fold), conv_prelu(layout.fold**2, widths[0]))
+        self.stem = nn.Sequential(nn.PixelUnshuffle(layout.fold), depth_conv_prelu(layout.fold**2, widths[0]))
         self.halve = nn.ModuleList(halve(a, b, not layout.light) for a, b in pairwise(widths))
         self.blocks = nn.ModuleList(blocks(w, n) for w, n in zip(widths, layout.encoder))
         self.low_level = None
         if low is not None:
             self.low_level, count = low
             width = widths[self.low_level]
-            self.low = nn.Sequential(conv_prelu(1, width), blocks(width, count))
+            self.low = nn.Sequential(depth_conv_prelu(1, width), blocks(width, count))
 
     def forward(
         self, depth_up: torch.Tensor, depth: torch.Tensor, colour: list[torch.Tensor]

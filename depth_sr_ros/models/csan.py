@@ -11,7 +11,7 @@ from torch import nn
 
 from ..resize import bicubic
 from .base import ResidualNetwork
-from .blocks import ResidualBlock, Up, conv, conv_prelu, initialise, shrink
+from .blocks import ResidualBlock, Up, conv, conv_prelu, depth_conv_prelu, initialise, shrink
 from .cross_scale import HighOrderCrossScaleAttention
 
 # From LR to HR: lite has few channels where there are many pixels.
@@ -164,7 +164,7 @@ class CSAN(ResidualNetwork):
         def block(channels: int) -> nn.Module:
             return BilayerResidualBlock(channels, expansion) if bilayer else ResidualBlock(channels)
 
-        self.shallow = conv_prelu(1, widths[0])
+        self.shallow = depth_conv_prelu(1, widths[0])
         self.stages = nn.ModuleList(
             Stage(
                 coarse,
@@ -216,8 +216,7 @@ class CSAN(ResidualNetwork):
         The last one is `super_resolve_normalised`. Deep supervision compares each with the ground truth on its grid.
         """
         details = self.details(depth)
-        with torch.autocast(depth.device.type, enabled=False):  # as in super_resolve_normalised
-            return [bicubic(depth, scale=d.shape[-1] // depth.shape[-1]) + d.to(depth.dtype) for d in details]
+        return [bicubic(depth, scale=d.shape[-1] // depth.shape[-1]) + d.to(depth.dtype) for d in details]
 
     @property
     def tile_overlap(self) -> int:

@@ -6,7 +6,16 @@ import torch
 from torch import nn
 
 from .base import ResidualNetwork
-from .blocks import DownProjection, ResidualBlock, UpProjection, conv, conv_prelu, initialise, shrink
+from .blocks import (
+    DownProjection,
+    ResidualBlock,
+    UpProjection,
+    conv,
+    conv_prelu,
+    depth_conv_prelu,
+    initialise,
+    shrink,
+)
 
 LITE_WIDTH_LR = {2: 16, 4: 24, 8: 32, 16: 32}
 
@@ -59,7 +68,7 @@ class DSRNet(ResidualNetwork):
         def blocks() -> nn.Sequential:
             return nn.Sequential(*(ResidualBlock(lr) for _ in range(chosen["lr_blocks"])))
 
-        self.shallow = nn.Sequential(conv_prelu(1, lr), conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1), blocks())
+        self.shallow = nn.Sequential(depth_conv_prelu(1, lr), conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1), blocks())
         self.up = nn.ModuleList(UpProjection(lr, hr, scale) for _ in range(self.units))
         self.down = nn.ModuleList(
             nn.Sequential(DownProjection(hr, lr, scale), blocks()) for _ in range(self.units - 1)

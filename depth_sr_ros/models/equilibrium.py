@@ -195,12 +195,10 @@ class EquilibriumModel(DepthSRModel):
 def upsampled(filled: torch.Tensor, scale: int) -> torch.Tensor:
     """Bicubic upsampling of hole-free depth, kept within each sample's own range.
 
-    Overshoot beside a large step can reach below 0, where depth ratios mean nothing. In the precision of `filled`
-    whatever autocast says.
+    Overshoot beside a large step can reach below 0, where depth ratios mean nothing.
     """
     low, high = filled.amin(dim=(1, 2, 3), keepdim=True), filled.amax(dim=(1, 2, 3), keepdim=True)
-    with torch.autocast(filled.device.type, enabled=False):
-        return bicubic(filled, scale=scale).clamp(low, high)
+    return bicubic(filled, scale=scale).clamp(low, high)
 
 
 def fill_invalid(image: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from depth_sr_ros.models import DepthSRModel, create_model, list_models, model_class
+from depth_sr_ros.models.base import ResidualNetwork
 from depth_sr_ros.resize import bicubic
 from depth_sr_ros.weights import ModelCard, WeightsError, load_weights, save_weights
 
@@ -125,6 +126,18 @@ class BaseModelTester:
             limit = 0.1 * float((exact - bicubic(inputs[0], scale=scale)).abs().max())
         assert torch.isfinite(rough).all()
         assert float((rough.float() - exact).abs().max()) < limit
+
+    def test_autocast_sees_depth_finer_than_its_own_precision(self):
+        scale = self.scales[0]
+        model = self.make(scale).eval()
+        if not isinstance(model, ResidualNetwork):
+            pytest.skip(f"{self.name} does not see normalised depth alone")
+        depth, guide = self.inputs(scale)
+        flat = torch.full_like(depth, 0.75)
+        steps = flat + (depth > depth.median()) / 1024
+        assert torch.equal(steps.bfloat16(), flat.bfloat16())
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            assert not torch.equal(model.detail(steps, guide), model.detail(flat, guide))
 
     def test_autocast_trains(self):
         scale = self.scales[0]

@@ -58,6 +58,7 @@ def shared(start_node):
     process, peer = start_node("shared", "-p", "method_single:=bicubic", "-p", "method_guided:=dada_rgb")
     process.wait_for_log("single depth:", timeout=60)
     peer.wait_connected()
+    peer.wait_served()
     return process, peer
 
 

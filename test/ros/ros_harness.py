@@ -140,7 +140,7 @@ class Peer:
         while (left := end - time.monotonic()) > 0:
             self.executor.spin_once(timeout_sec=left)
 
-    def spin_until(self, condition, timeout: float = 10.0, what: str = "") -> None:
+    def spin_until(self, condition, timeout: float = 20.0, what: str = "") -> None:
         end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, f"timeout after {timeout} s: {what or condition}"
@@ -157,6 +157,23 @@ class Peer:
             "the node subscribes and publishes",
         )
         self._settle()
+
+    def wait_served(self) -> None:
+        """Send a frame a second until one comes out, which proves the way of the images themselves.
+
+        Endpoints that know each other may still lose a best-effort message while their transport comes up.
+        """
+        depth, asked = scene()[0], -1.0
+
+        def served() -> bool:
+            nonlocal asked
+            if time.monotonic() - asked > 1.0:
+                asked = time.monotonic()
+                self.send(depth)
+            return bool(self.images)
+
+        self.spin_until(served, 30.0, "the first output")
+        self.spin(0.3)  # the outputs of the other frames, if any
 
     def next_stamp(self, step_ns: int = 33_000_000) -> int:
         self._stamp += step_ns
@@ -202,11 +219,11 @@ class Peer:
             self.publish("rgb/camera_info", info)
         self.publish("rgb/image_raw", msg)
 
-    def receive(self, stamp: int, timeout: float = 15.0) -> Image:
+    def receive(self, stamp: int, timeout: float = 30.0) -> Image:
         self.spin_until(lambda: stamp in self.images, timeout, f"output with stamp {stamp}")
         return self.images[stamp]
 
-    def receive_info(self, stamp: int, timeout: float = 10.0) -> CameraInfo:
+    def receive_info(self, stamp: int, timeout: float = 20.0) -> CameraInfo:
         self.spin_until(lambda: stamp in self.infos, timeout, f"camera_info with stamp {stamp}")
         return self.infos[stamp]
 
@@ -285,7 +302,7 @@ class Peer:
     def enable(self, on: bool):
         return self.call(SetBool, "depth_sr/enable", SetBool.Request(data=on))
 
-    def next_status(self, count: int = 1, timeout: float = 5.0) -> tuple:
+    def next_status(self, count: int = 1, timeout: float = 15.0) -> tuple:
         """(level, message, values) of the `count`-th diagnostics that the node sends from now on."""
         now = time.time()
         self.spin_until(

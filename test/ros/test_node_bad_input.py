@@ -24,7 +24,7 @@ def good_frame_follows(node, peer, **options) -> None:
     np.testing.assert_allclose(result.reshape(48, 4, 64, 4).mean((1, 3)), DEPTH, atol=0.15)
 
 
-def expect_warning(node, *words: str, timeout: float = 5.0) -> None:
+def expect_warning(node, *words: str, timeout: float = 20.0) -> None:
     """One line that the node logged since `node.mark_log()` holds a warning with all `words`."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
