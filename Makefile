@@ -41,8 +41,17 @@ venv: .venv/installed ## set up .venv, once (2 GB with a CPU torch, several more
 demo: venv ## play a bag through the live node; writes demo_out/metrics.json and panel.png
 	@$(own_domain) $(venv)/python -m depth_sr_ros.cli demo --bag "$(BAG)" --out "$(OUT)" --method "$(METHOD)" --scale "$(SCALE)"
 
+# All of them in two processes with a thread each, as most use no second thread, and those of the node wait a lot;
+# then, in one, what measures a rate.
+pytest = $(own_domain) OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(venv)/python -m pytest
+
 test: venv ## run every test
-	$(own_domain) OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(venv)/python -m pytest $(PYTEST_ARGS)
+ifeq ($(strip $(PYTEST_ARGS)),)
+	$(pytest) --numprocesses 2 --dist loadgroup -m "not alone"
+	$(pytest) -m alone test/ros
+else
+	$(pytest) $(PYTEST_ARGS)
+endif
 
 lint: venv ## check the style: ruff, ament_pep257, and package.xml as colcon reads it
 	$(venv)/ruff check $(existing_paths)

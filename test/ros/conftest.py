@@ -13,7 +13,7 @@ from rclpy.context import Context
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves test folders off the path
 
-from ros_harness import DOMAIN, NodeProcess, Peer
+from ros_harness import DOMAIN, NodeProcess, Peer, scene
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def shared(start_node):
     process, peer = start_node("shared", "-p", "method_single:=bicubic", "-p", "method_guided:=dada_rgb")
     process.wait_for_log("single depth:", timeout=60)
     peer.wait_connected()
-    peer.wait_served()
+    peer.wait_served(scene()[0])
     return process, peer
 
 

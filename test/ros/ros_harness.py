@@ -158,22 +158,20 @@ class Peer:
         )
         self._settle()
 
-    def wait_served(self) -> None:
-        """Send a frame a second until one comes out, which proves the way of the images themselves.
+    def wait_served(self, depth: np.ndarray, **options) -> Image:
+        """Send a frame every three seconds until one comes out, the first that a node gets; returns the output.
 
         Endpoints that know each other may still lose a best-effort message while their transport comes up.
         """
-        depth, asked = scene()[0], -1.0
+        sent: dict[int, float] = {}
 
         def served() -> bool:
-            nonlocal asked
-            if time.monotonic() - asked > 1.0:
-                asked = time.monotonic()
-                self.send(depth)
-            return bool(self.images)
+            if not sent or time.monotonic() - max(sent.values()) > 3.0:
+                sent[self.send(depth, **options)] = time.monotonic()
+            return bool(sent.keys() & self.images.keys())
 
-        self.spin_until(served, 30.0, "the first output")
-        self.spin(0.3)  # the outputs of the other frames, if any
+        self.spin_until(served, 60.0, "the first output")
+        return self.images[max(sent.keys() & self.images.keys())]
 
     def next_stamp(self, step_ns: int = 33_000_000) -> int:
         self._stamp += step_ns

@@ -33,6 +33,7 @@ def test_csan_and_bridgenet_live(start_node):
     process, peer = start_node("networks", "-p", "method_single:=csan", "-p", "method_guided:=bridgenet")
     process.wait_for_log("with RGB: bridgenet x4", timeout=60)
     peer.wait_connected()
+    peer.wait_served(depth)
     guided = DepthUpsampler("bridgenet", 4, device="cpu").upsample(depth, rgb)
     single = DepthUpsampler("csan", 4, device="cpu").upsample(depth)
     assert np.abs(guided - single).max() > 0.05

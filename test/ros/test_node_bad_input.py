@@ -224,8 +224,7 @@ def test_missing_camera_info(start_node):
     node, peer = start_node("no_info")
     peer.wait_connected()
     node.mark_log()
-    stamp = peer.send(DEPTH, info=None)
-    assert depth_array(peer.receive(stamp)).shape == (192, 256)
+    assert depth_array(peer.wait_served(DEPTH, info=None)).shape == (192, 256)
     expect_warning(node, "no camera_info came on /no_info/depth/camera_info", "was expected")
     peer.spin(0.2)
     assert not peer.infos, "no camera_info is invented"

@@ -40,6 +40,7 @@ def dada(start_node, weights):
     )
     process.wait_for_log("with RGB: dada x4", timeout=60)
     peer.wait_connected()
+    peer.wait_served(DEPTH, rgb=RGB)
     return process, peer
 
 

@@ -27,7 +27,7 @@ def test_clean_exits_while_frames_flow(start_node):
     for name, (node, peer) in nodes.items():
         node.wait_for_log("single depth:", timeout=90)
         peer.wait_connected()
-        peer.exchange(depth)
+        peer.wait_served(depth)
         for _ in range(4):  # keep the worker busy while the signal comes
             peer.send(depth, rgb=rgb)
         for number, pause in ENDINGS[name]:

@@ -43,7 +43,7 @@ def test_whole_life(managed):
         assert not subscribed(peer), "an inactive node costs no bandwidth"
         assert peer.transition("activate") and peer.state() == "active"
         peer.wait_connected(rgb=False)
-        assert depth_array(peer.exchange(DEPTH)).shape == (96, 128)
+        assert depth_array(peer.wait_served(DEPTH)).shape == (96, 128)
         assert peer.transition("deactivate") and peer.state() == "inactive"
         peer.spin_until(lambda: not subscribed(peer), 20.0, "unsubscribed")
         assert peer.transition("cleanup") and peer.state() == "unconfigured"
@@ -65,7 +65,7 @@ def test_configure_fails_politely_and_recovers(managed):
     peer.set_parameters(weights_single="", method_single="bicubic")
     assert peer.transition("configure") and peer.transition("activate")
     peer.wait_connected(rgb=False)
-    peer.exchange(DEPTH)
+    peer.wait_served(DEPTH)
     assert peer.transition("deactivate") and peer.transition("cleanup")
 
 
@@ -79,7 +79,7 @@ def test_enable_stops_and_starts_the_work(peer):
     assert level == b"\x00" and "disabled by ~/enable" in text and stamp not in peer.images
     assert peer.enable(True).success
     peer.wait_connected()
-    peer.exchange(DEPTH)
+    peer.wait_served(DEPTH)
 
 
 def test_every_parameter_is_described(peer):
@@ -229,5 +229,5 @@ def test_bad_combination_at_start_leaves_a_node_to_correct(start_node):
     assert peer.set_parameters(method_single="bicubic")[0].successful
     assert peer.transition("configure") and peer.transition("activate")
     peer.wait_connected()
-    peer.exchange(DEPTH)
+    peer.wait_served(DEPTH)
     assert node.stop() == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ros_harness import PROFILE, ros_environment
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 COUNT = 90
 ATTEMPTS = 3  # a program that wakes up beside the test may stall one attempt; DDS that loses, loses in all
 HERE = Path(__file__).parent
