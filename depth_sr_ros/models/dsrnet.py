@@ -68,7 +68,8 @@ class DSRNet(ResidualNetwork):
         def blocks() -> nn.Sequential:
             return nn.Sequential(*(ResidualBlock(lr) for _ in range(chosen["lr_blocks"])))
 
-        self.shallow = nn.Sequential(depth_conv_prelu(1, lr), conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1), blocks())
+        shallow = depth_conv_prelu(1, lr), conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1)
+        self.shallow = nn.Sequential(*shallow, blocks())
         self.up = nn.ModuleList(UpProjection(lr, hr, scale) for _ in range(self.units))
         self.down = nn.ModuleList(
             nn.Sequential(DownProjection(hr, lr, scale), blocks()) for _ in range(self.units - 1)
