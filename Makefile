@@ -42,13 +42,15 @@ demo: venv ## play a bag through the live node; writes demo_out/metrics.json and
 	@$(own_domain) $(venv)/python -m depth_sr_ros.cli demo --bag "$(BAG)" --out "$(OUT)" --method "$(METHOD)" --scale "$(SCALE)"
 
 # All of them in two processes with a thread each, as most use no second thread, and those of the node wait a lot;
-# then, in one, what measures a rate.
-pytest = $(own_domain) OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(venv)/python -m pytest
+# then, in one, what measures the full rate.
+pytest = $(own_domain) OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(venv)/python -m pytest
 
 test: venv ## run every test
 ifeq ($(strip $(PYTEST_ARGS)),)
-	$(pytest) --numprocesses 2 --dist loadgroup -m "not alone"
-	$(pytest) -m alone test/ros
+	status=0; \
+	$(pytest) --numprocesses 2 --no-loadscope-reorder -m "not alone" || status=$$?; \
+	$(pytest) -m alone || status=$$?; \
+	exit $$status
 else
 	$(pytest) $(PYTEST_ARGS)
 endif

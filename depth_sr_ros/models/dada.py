@@ -139,7 +139,7 @@ class DADA(EquilibriumModel):
             return prior(depth_lr)
         extent = frame.high - frame.low
         extent = torch.where(extent > 0, extent, 1.0)
-        # in bfloat16 a frame's depth is known to a part in 256: as coarse as the 8-bit rounding that trust is about
+        # trust weighs differences as small as 8-bit rounding, finer than a network's details in bfloat16
         with torch.autocast(depth_lr.device.type, enabled=False):
             return frame.low + extent * prior.super_resolve_normalised((depth_lr - frame.low) / extent, None)
 

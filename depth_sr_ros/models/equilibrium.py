@@ -186,10 +186,9 @@ class EquilibriumModel(DepthSRModel):
 
     def seen_by_sensor(self, depth: torch.Tensor) -> torch.Tensor:
         """What `lr_kernel` makes of HR depth (B, 1, H, W): (B, 1, h, w), in its precision whatever autocast says."""
-        with torch.autocast(depth.device.type, enabled=False):
-            if self.lr_kernel == "bicubic":
-                return bicubic(depth, scale=1 / self.scale)
-            return block_mean(depth, self.scale)
+        if self.lr_kernel == "bicubic":
+            return bicubic(depth, scale=1 / self.scale)
+        return block_mean(depth, self.scale)
 
 
 def upsampled(filled: torch.Tensor, scale: int) -> torch.Tensor:

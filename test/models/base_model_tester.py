@@ -7,6 +7,7 @@ import torch
 
 from depth_sr_ros.models import DepthSRModel, create_model, list_models, model_class
 from depth_sr_ros.models.base import ResidualNetwork
+from depth_sr_ros.models.blocks import DepthConv
 from depth_sr_ros.resize import bicubic
 from depth_sr_ros.weights import ModelCard, WeightsError, load_weights, save_weights
 
@@ -23,6 +24,7 @@ class BaseModelTester:
         scales: those to test.
         options: of the network; what makes it small enough for fast tests.
         smallest: LR size (h, w) for the tests that need no special size.
+        depth_entries: convolutions that take depth itself.
     """
 
     name: str = ""
@@ -30,6 +32,7 @@ class BaseModelTester:
     scales: tuple[int, ...] = SCALES
     options: dict = {}  # noqa: RUF012
     smallest: tuple[int, int] = (8, 8)
+    depth_entries: int = 1
 
     def make(self, scale: int) -> DepthSRModel:
         torch.manual_seed(0)
@@ -134,10 +137,22 @@ class BaseModelTester:
             pytest.skip(f"{self.name} does not see normalised depth alone")
         depth, guide = self.inputs(scale)
         flat = torch.full_like(depth, 0.75)
-        steps = flat + (depth > depth.median()) / 1024
+        steps = flat + (depth > depth.median()) / 4096
         assert torch.equal(steps.bfloat16(), flat.bfloat16())
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
             assert not torch.equal(model.detail(steps, guide), model.detail(flat, guide))
+        entries = [m for m in model.modules() if isinstance(m, DepthConv)]
+        assert len(entries) == self.depth_entries
+
+    def test_depth_of_another_precision_than_the_weights(self):
+        scale = self.scales[0]
+        model = self.make(scale).eval()
+        if not isinstance(model, ResidualNetwork):
+            pytest.skip(f"{self.name} does not see normalised depth alone")
+        depth, guide = self.inputs(scale)
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            expected = model(depth.bfloat16().float(), guide)
+            assert (model(depth.bfloat16(), guide).float() - expected).abs().max() < 0.02 * expected.max()
 
     def test_autocast_trains(self):
         scale = self.scales[0]

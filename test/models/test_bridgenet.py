@@ -34,6 +34,7 @@ def pair(scale: int = 4, size: tuple[int, int] = (8, 8)) -> tuple[torch.Tensor, 
 
 class TestBridgeNet(BaseModelTester):
     name = "bridgenet"
+    depth_entries = 2
 
     def test_gradient_reaches_every_parameter(self):
         """From the output alone to all that `forward` computes, and from both tasks to all there is."""
@@ -50,6 +51,7 @@ class TestBridgeNet(BaseModelTester):
 
 class TestPaperSize(TestBridgeNet):
     size = "paper"
+    depth_entries = 1
 
 
 # what is computed

@@ -159,18 +159,18 @@ class Peer:
         self._settle()
 
     def wait_served(self, depth: np.ndarray, **options) -> Image:
-        """Send a frame every three seconds until one comes out, the first that a node gets; returns the output.
+        """Send the first frame that a node gets, up to three times, until it comes out; returns the output.
 
         Endpoints that know each other may still lose a best-effort message while their transport comes up.
         """
         sent: dict[int, float] = {}
 
         def served() -> bool:
-            if not sent or time.monotonic() - max(sent.values()) > 3.0:
+            if not sent or (len(sent) < 3 and time.monotonic() - max(sent.values()) > 6.0):
                 sent[self.send(depth, **options)] = time.monotonic()
             return bool(sent.keys() & self.images.keys())
 
-        self.spin_until(served, 60.0, "the first output")
+        self.spin_until(served, 40.0, "the first output")
         return self.images[max(sent.keys() & self.images.keys())]
 
     def next_stamp(self, step_ns: int = 33_000_000) -> int:

@@ -160,7 +160,7 @@ class DepthSRMethod(L.LightningModule):
         And that of the output as an 8-bit image, `mad_8bit`, the way the benchmark scores, where the batch has `level`.
         """
         self.check_batch(batch)
-        # in full precision, whatever the training's: the score is of the weights, not of a half-precision baseline
+        # in full precision, whatever the training's: the score is of the weights
         with torch.autocast(self.device.type, enabled=False):
             enlarged = bicubic(batch["depth_lr"], scale=self.network.scale)
             output = self.output_of(batch)
