@@ -130,12 +130,15 @@ class BaseModelTester:
         assert torch.isfinite(rough).all()
         assert float((rough.float() - exact).abs().max()) < limit
 
-    def test_autocast_sees_depth_finer_than_its_own_precision(self):
-        scale = self.scales[0]
-        model = self.make(scale).eval()
+    def residual_network(self) -> tuple[ResidualNetwork, torch.Tensor, torch.Tensor | None]:
+        """A fresh network in eval mode and inputs for it; skips the test for other models."""
+        model = self.make(self.scales[0]).eval()
         if not isinstance(model, ResidualNetwork):
             pytest.skip(f"{self.name} does not see normalised depth alone")
-        depth, guide = self.inputs(scale)
+        return model, *self.inputs(self.scales[0])
+
+    def test_autocast_sees_depth_finer_than_its_own_precision(self):
+        model, depth, guide = self.residual_network()
         flat = torch.full_like(depth, 0.75)
         steps = flat + (depth > depth.median()) / 4096
         assert torch.equal(steps.bfloat16(), flat.bfloat16())
@@ -145,11 +148,7 @@ class BaseModelTester:
         assert len(entries) == self.depth_entries
 
     def test_depth_of_another_precision_than_the_weights(self):
-        scale = self.scales[0]
-        model = self.make(scale).eval()
-        if not isinstance(model, ResidualNetwork):
-            pytest.skip(f"{self.name} does not see normalised depth alone")
-        depth, guide = self.inputs(scale)
+        model, depth, guide = self.residual_network()
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
             expected = model(depth.bfloat16().float(), guide)
             assert (model(depth.bfloat16(), guide).float() - expected).abs().max() < 0.02 * expected.max()
