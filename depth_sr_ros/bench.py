@@ -29,6 +29,7 @@ from depth_sr_ros.diffusion import EquilibriumInfo, diffuse_adjust, edge_coeffic
 from depth_sr_ros.files import read_depth, read_guide
 from depth_sr_ros.models import DepthSRModel, create_model, list_models
 from depth_sr_ros.models.equilibrium import EquilibriumModel, fill_invalid, upsampled
+from depth_sr_ros.precision import autocast_dtype, fastest_precision
 from depth_sr_ros.resize import block_mean, repeat
 from depth_sr_ros.synthetic import default_camera, random_scene
 from depth_sr_ros.warm_start import WarmStart
@@ -283,9 +284,11 @@ def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[d
                 continue
         model = _placed(model, scenes.device)
         source = depth_lr if model.accepts_holes else fill_invalid(depth_lr)
-        seconds, output = _timed(
-            lambda model=model, source=source: model(source, guide if model.requires_guide else None), repeats=5
-        )
+        dtype = autocast_dtype("auto", model, scenes.device)
+        with torch.autocast(scenes.device.type, dtype=dtype, enabled=dtype is not None):
+            seconds, output = _timed(
+                lambda model=model, source=source: model(source, guide if model.requires_guide else None), repeats=5
+            )
         parameters = sum(p.numel() for p in model.parameters())
         weights = "none needed" if not parameters else "shipped" if card else "fresh"
         yield {
@@ -348,4 +351,5 @@ def _machine(device: torch.device) -> dict:
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 1),
         "torch": torch.__version__,
+        "precision": fastest_precision(device),
     }

@@ -109,7 +109,12 @@ def _add_upsample(commands) -> None:
     p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help=".png (mm), .npy, .tiff or .pfm")
     p.add_argument("--size", choices=("lite", "paper"), help="size of the network (default: lite where it exists)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default auto)")
-    p.add_argument("--precision", choices=("auto", "float32", "float16", "bfloat16"), default="auto")
+    p.add_argument(
+        "--precision",
+        choices=("auto", "float32", "float16", "bfloat16"),
+        default="auto",
+        help="of networks; auto: float16 on CUDA, bfloat16 on a CPU that computes in it, else float32 (default auto)",
+    )
     p.add_argument("--weights", help="a bundled variant's name or a .safetensors file")
     p.add_argument("--consistent", action="store_true", help="make the output's block mean equal the input")
     text = "with --consistent: shift or scale the pixels of a cell (default additive)"

@@ -15,11 +15,10 @@ from .consistency import ADJUSTMENTS, enforce_consistency
 from .depth import expand_mask, fill_holes, valid_mask
 from .models import ResidualNetwork, diffuses, list_models
 from .models.equilibrium import LR_KERNELS, EquilibriumModel
+from .precision import autocast_dtype
 from .tiling import super_resolve_in_tiles
 from .warm_start import WarmStart
 from .weights import load_model
-
-PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,9 @@ class DepthUpsampler:
         scale: integer upsampling factor the method has.
         device: "auto" (CUDA when there is one, else CPU) or any torch device string.
         size: "paper" or "lite"; None takes "lite" where the method has it. Methods without weights ignore it.
-        precision: "auto" (float16 autocast for networks on CUDA, float32 on a CPU), "float32", "float16", "bfloat16".
-            Diffusion methods always run in float32, dada's network included.
+        precision: "auto", "float32", "float16", "bfloat16" (autocast). Auto is, for networks, float16 on CUDA, bfloat16
+            on a CPU that computes in it, else float32. Diffusion methods always run in float32, dada's
+            network included.
         weights: None for the bundled ones, a bundled variant's name ("robust"), or a .safetensors file.
         consistent: make the block mean of the output equal the valid input: False, True (= "additive"), "additive" or
             "multiplicative".
@@ -92,8 +92,6 @@ class DepthUpsampler:
         time_budget_s: float | None = None,
         lr_kernel: str | None = None,
     ):
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
         if not isinstance(consistent, bool) and consistent not in ADJUSTMENTS:
             raise ValueError(f"consistent must be False, True or one of {ADJUSTMENTS}, got {consistent!r}")
         if lr_kernel is not None and lr_kernel not in LR_KERNELS:
@@ -112,7 +110,7 @@ class DepthUpsampler:
         self._hold_to(lr_kernel)
         self.fill_holes = fill_holes
         self.tile = tile if isinstance(self.model, ResidualNetwork) else None
-        self.autocast_dtype = self._pick_precision(precision)
+        self.autocast_dtype = autocast_dtype(precision, self.model, self.device)
         self.max_iterations, self.time_budget_s = max_iterations, time_budget_s
         self.info: SolveInfo | None = None
         self._video = WarmStart()
@@ -247,13 +245,6 @@ class DepthUpsampler:
             unseen = torch.from_numpy(~seen).to(self.device)
             tensor.masked_fill_(unseen, torch.nan)
         return tensor
-
-    def _pick_precision(self, precision: str) -> torch.dtype | None:
-        if precision == "auto":
-            precision = "float16" if self.device.type == "cuda" else "float32"
-        if precision == "float32" or not isinstance(self.model, ResidualNetwork):
-            return None
-        return getattr(torch, precision)
 
 
 def _pick_device(device: str) -> torch.device:

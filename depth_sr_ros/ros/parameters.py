@@ -13,7 +13,7 @@ from ..camera import Extrinsics
 from ..consistency import ADJUSTMENTS
 from ..models import diffuses, list_models, model_class
 from ..models.equilibrium import LR_KERNELS
-from ..upsampler import PRECISIONS
+from ..precision import PRECISIONS
 from ..weights import camera_weights, default_method
 
 MODES = ("auto", "single", "guided")
@@ -149,8 +149,8 @@ _DESCRIPTIONS = {
     "method_guided": "method for depth with RGB; auto: dada where weights ship or are set, else dada_rgb",
     "size": "network size: lite (for CPUs) or paper (as published)",
     "device": "auto (CUDA when there is one), cpu, cuda or cuda:N",
-    "precision": "auto (float16 on CUDA, float32 on CPU), float32, float16 or bfloat16; dada and dada_rgb "
-    "are always float32",
+    "precision": "auto (float16 on CUDA, bfloat16 on a CPU that computes in it, else float32), float32, float16 or "
+    "bfloat16; dada and dada_rgb are always float32",
     "weights_single": "weights of method_single: auto (robust where they ship, else the bundled default), empty (the "
     "bundled default), a bundled variant's name, or a .safetensors file",
     "weights_guided": "weights of method_guided: auto (robust where they ship, else the bundled default), empty (the "

@@ -9,7 +9,7 @@ from base_model_tester import BaseModelTester
 from torch import nn
 
 from depth_sr_ros.models import create_model
-from depth_sr_ros.models.blocks import Down, DownProjection, PReLU, Up, UpProjection
+from depth_sr_ros.models.blocks import Down, DownProjection, PReLU, Up, UpProjection, pixels_per_row
 from depth_sr_ros.models.dsrnet import DSRNet
 
 
@@ -74,6 +74,30 @@ def test_prelu_is_torch_s_in_training_and_in_inference():
     torch.testing.assert_close(gradients[0], gradients[1])
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format], ids=["channels-last", "contiguous"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("shape", [(1, 16, 8, 6), (1, 16, 5, 7), (2, 24, 8, 6), (2, 24, 3, 5), (1, 40, 4, 4)])
+def test_prelu_in_inference_is_torch_s_whatever_the_type_and_the_shape(shape, dtype, memory):
+    x = torch.randn(shape).to(dtype).to(memory_format=memory)
+    ours = PReLU(shape[1])
+    slopes = torch.linspace(-0.5, 1.5, shape[1])
+    with torch.inference_mode():
+        ours.weight.copy_(slopes)
+        result = ours(x)
+    assert result.dtype == dtype and result.is_contiguous(memory_format=memory)
+    assert torch.equal(result, torch.nn.functional.prelu(x, slopes.to(dtype)))
+
+
+def test_prelu_groups_pixels_of_half_types_only_where_that_fills_vectors():
+    def pixels(channels: int, side: int, dtype=torch.bfloat16, memory=torch.channels_last) -> int:
+        return pixels_per_row(torch.zeros(1, channels, side, side, dtype=dtype).to(memory_format=memory))
+
+    assert [pixels(channels, 8) for channels in (8, 16, 24, 32, 48, 64)] == [4, 2, 4, 1, 2, 1]
+    assert pixels(16, 5) == 1  # an odd number of pixels
+    assert pixels(16, 8, dtype=torch.float32) == 1
+    assert pixels(16, 8, memory=torch.contiguous_format) == 1
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8, 16])

@@ -14,6 +14,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from depth_sr_ros.precision import fastest_precision
+
 from .datasets import SCENES_2005
 from .evaluate import Result
 from .published import rows_for
@@ -264,9 +266,12 @@ def cost_markdown(costs: list[CostRow]) -> str:
 
 
 def machine() -> str:
-    """Processor count, device and library versions: what a time depends on."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
-    return f"{platform.machine()}, {device}, Python {platform.python_version()}, torch {torch.__version__}"
+    """Processor count, device, precision and library versions: what a time depends on."""
+    cuda = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} CPU threads"
+    precision = fastest_precision(torch.device("cuda" if cuda else "cpu"))
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{platform.machine()}, {device}, networks in {precision}, {versions}"
 
 
 def write_json(path: Path, results: list[Result], tables: list[ScoreTable], command: str, problems: list[str]) -> None:
