@@ -125,8 +125,8 @@ def test_a_checkpoint_becomes_weights_that_run_whole_and_in_tiles(tmp_path):
     weights = tmp_path / "csan.safetensors"
     export([str(tmp_path / "stopped.ckpt"), "-o", str(weights), "--data", "steps", "--lr-kernel", "bicubic"])
     depth = (1 + torch.rand(40, 52)).numpy()
-    whole = DepthUpsampler("csan", 4, weights=weights).upsample(depth)
-    tiled = DepthUpsampler("csan", 4, weights=weights, tile=16).upsample(depth)
+    whole = DepthUpsampler("csan", 4, precision="float32", weights=weights).upsample(depth)
+    tiled = DepthUpsampler("csan", 4, precision="float32", weights=weights, tile=16).upsample(depth)
     assert whole.shape == (160, 208)
     torch.testing.assert_close(torch.from_numpy(tiled), torch.from_numpy(whole), atol=1e-5, rtol=1e-5)
     with torch.inference_mode():
