@@ -32,8 +32,8 @@ def autocast_dtype(precision: str, model: DepthSRModel, device: torch.device) ->
 def fastest_precision(device: torch.device) -> str:
     """The precision in which networks are fastest on a device and no less accurate.
 
-    float16 on CUDA. bfloat16 on an x86 CPU with AVX512-BF16 or AMX: half of float32's time and more, and over all
-    shipped weights within 1 % of its error (docs/benchmarks.md). Elsewhere float32: a CPU that has to emulate bfloat16
+    float16 on CUDA. bfloat16 on an x86 CPU with AVX512-BF16 or AMX: .56 to .9 of float32's time, and over all shipped
+    weights within 1 % of its error (docs/benchmarks.md). Elsewhere float32: a CPU that has to emulate bfloat16
     is slower in it, and ARM's was not measured.
     """
     if device.type == "cuda":
