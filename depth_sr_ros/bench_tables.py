@@ -59,7 +59,7 @@ def print_tables(result: dict) -> None:
     machine = result["machine"]
     console.print(
         f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads, load {machine['load']}, "
-        f"torch {machine['torch']}, networks in {machine['precision']}"
+        f"torch {machine['torch']}, networks in {machine['precision']}, diffusions in float32"
     )
     for section, columns in _COLUMNS.items():
         if section not in result:

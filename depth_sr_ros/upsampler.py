@@ -15,7 +15,7 @@ from .consistency import ADJUSTMENTS, enforce_consistency
 from .depth import expand_mask, fill_holes, valid_mask
 from .models import ResidualNetwork, diffuses, list_models
 from .models.equilibrium import LR_KERNELS, EquilibriumModel
-from .precision import autocast_dtype
+from .precision import autocast_dtype, check_precision
 from .tiling import super_resolve_in_tiles
 from .warm_start import WarmStart
 from .weights import load_model
@@ -92,6 +92,7 @@ class DepthUpsampler:
         time_budget_s: float | None = None,
         lr_kernel: str | None = None,
     ):
+        check_precision(precision)
         if not isinstance(consistent, bool) and consistent not in ADJUSTMENTS:
             raise ValueError(f"consistent must be False, True or one of {ADJUSTMENTS}, got {consistent!r}")
         if lr_kernel is not None and lr_kernel not in LR_KERNELS:

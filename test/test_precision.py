@@ -3,8 +3,10 @@ import pytest
 import torch
 
 from depth_sr_ros import DepthUpsampler
+from depth_sr_ros.bench import _machine
 from depth_sr_ros.models import create_model
 from depth_sr_ros.precision import autocast_dtype, fastest_precision
+from training.benchmark.report import machine
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -22,8 +24,13 @@ def test_a_cpu_takes_bfloat16_where_it_computes_in_it(monkeypatch, abilities, ex
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities, raising=False)
     assert fastest_precision(CPU) == expected
     assert fastest_precision(CUDA) == "float16"
+    assert fastest_precision(torch.device("xpu")) == "float32"
+    assert f"networks in {expected}, diffusions in float32" in machine() or torch.cuda.is_available()
+    assert _machine(CPU)["precision"] == expected
     network = create_model("dsrnet", 2)
-    assert autocast_dtype("auto", network, CPU) == (torch.bfloat16 if expected == "bfloat16" else None)
+    dtype = torch.bfloat16 if expected == "bfloat16" else None
+    assert autocast_dtype("auto", network, CPU) == dtype
+    assert DepthUpsampler("dsrnet", 2, device="cpu").autocast_dtype == dtype
 
 
 def test_a_torch_that_cannot_tell_takes_float32(monkeypatch):

