@@ -48,8 +48,7 @@ class DepthUpsampler:
         device: "auto" (CUDA when there is one, else CPU) or any torch device string.
         size: "paper" or "lite"; None takes "lite" where the method has it. Methods without weights ignore it.
         precision: "auto", "float32", "float16", "bfloat16" (autocast). Auto is, for networks, float16 on CUDA, bfloat16
-            on a CPU that computes in it, else float32. Diffusion methods always run in float32, dada's
-            network included.
+            on a CPU that computes in it, else float32. Diffusion methods run in float32, dada's network included.
         weights: None for the bundled ones, a bundled variant's name ("robust"), or a .safetensors file.
         consistent: make the block mean of the output equal the valid input: False, True (= "additive"), "additive" or
             "multiplicative".

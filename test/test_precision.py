@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from depth_sr_ros import DepthUpsampler
-from depth_sr_ros.bench import _machine
+from depth_sr_ros import DepthUpsampler, bench
 from depth_sr_ros.models import create_model
 from depth_sr_ros.precision import autocast_dtype, fastest_precision
 from training.benchmark.report import machine
@@ -26,11 +25,27 @@ def test_a_cpu_takes_bfloat16_where_it_computes_in_it(monkeypatch, abilities, ex
     assert fastest_precision(CUDA) == "float16"
     assert fastest_precision(torch.device("xpu")) == "float32"
     assert f"networks in {expected}, diffusions in float32" in machine() or torch.cuda.is_available()
-    assert _machine(CPU)["precision"] == expected
+    assert bench._machine(CPU)["precision"] == expected
     network = create_model("dsrnet", 2)
     dtype = torch.bfloat16 if expected == "bfloat16" else None
     assert autocast_dtype("auto", network, CPU) == dtype
     assert DepthUpsampler("dsrnet", 2, device="cpu").autocast_dtype == dtype
+
+
+def test_bench_times_networks_as_they_run(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    timed = []
+
+    def spy(work, repeats):
+        timed.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
+        return 0.0, work()
+
+    monkeypatch.setattr(bench, "_timed", spy)
+    scenes = bench._Scenes(None, None, CPU, quick=True)
+    with torch.no_grad():
+        rows = list(bench._method_rows(scenes, ["csan", "bicubic"], quick=True))
+    assert [row["method"] for row in rows] == ["csan", "bicubic"]
+    assert timed == [torch.bfloat16, torch.float32]
 
 
 def test_a_torch_that_cannot_tell_takes_float32(monkeypatch):
