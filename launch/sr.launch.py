@@ -52,10 +52,7 @@ def generate_launch_description() -> LaunchDescription:
                 argument(name, "", f"topic of the node's input {topic}; empty: the camera's, else {topic}")
                 for name, topic in TOPICS.items()
             ),
-            *(
-                argument(name, "", f"{text} (empty: what params_file says)")
-                for name, (_, text) in OVERRIDES.items()
-            ),
+            *(argument(name, "", f"{text} (empty: what params_file says)") for name, (_, text) in OVERRIDES.items()),
             argument("log_level", "info", "debug, info, warn, error or fatal"),
             *large_data_profile(),
             OpaqueFunction(function=start_node),

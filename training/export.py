@@ -42,8 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
         "validation score is left out",
     )
     parser.add_argument(
-        "--average", type=Path, metavar="FILE", help="export the mean of the checkpoint's weights and this file's; the "
-        "checkpoint's validation score is left out"
+        "--average",
+        type=Path,
+        metavar="FILE",
+        help="export the mean of the checkpoint's weights and this file's; the "
+        "checkpoint's validation score is left out",
     )
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
     given = parser.parse_args(arguments)

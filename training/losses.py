@@ -64,9 +64,7 @@ def depth_estimation_loss(
     return weight * structure + (1 - weight) * l1_loss(estimate, target, valid)
 
 
-def output_distillation(
-    student: list[torch.Tensor], teacher: list[torch.Tensor], valid: torch.Tensor
-) -> torch.Tensor:
+def output_distillation(student: list[torch.Tensor], teacher: list[torch.Tensor], valid: torch.Tensor) -> torch.Tensor:
     """CTKT eq. 3: mean over the N side outputs of the L1 distance between both networks' depth maps."""
     return torch.stack([l1_loss(s, t, valid) for s, t in zip(student, teacher)]).mean()
 

@@ -160,9 +160,7 @@ class NewtonKrylov:
             hessenberg[:, j + 1, j] = length
             gamma[:, j + 1] = -dot(gamma[:, : j + 1], overlap.squeeze(2)) / length.clamp_min(tiny)
             done = j + 1
-            if done % interval == 0 and (
-                clock.over() or bool((norm <= goal * gamma[:, : done + 1].norm(dim=1)).all())
-            ):
+            if done % interval == 0 and (clock.over() or bool((norm <= goal * gamma[:, : done + 1].norm(dim=1)).all())):
                 break
         weights = _least_squares(hessenberg[:, : done + 1, :done], norm)
         step = (basis[:, :done].mT @ weights.unsqueeze(2)).view_as(z).mul_(self._inverse_root)

@@ -29,9 +29,7 @@ class ProjectedCG:
         self.operator = operator
         self.constraint = constraint
         self.precondition = precondition
-        self._residual, self._direction, self._image, self._z = (
-            torch.empty_like(operator.degree) for _ in range(4)
-        )
+        self._residual, self._direction, self._image, self._z = (torch.empty_like(operator.degree) for _ in range(4))
 
     def norm(self, image: Tensor) -> Tensor:
         """sqrt(r . M^-1 r) of each sample, (B,), for r = P image: near the energy norm of the error it stands for."""

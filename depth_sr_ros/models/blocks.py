@@ -99,9 +99,7 @@ class Down(nn.Sequential):
     """Strided convolution by `scale` (kernel scale + 4, padding 2) and a PReLU: the way back from `Up`."""
 
     def __init__(self, channels_in: int, channels_out: int, scale: int):
-        super().__init__(
-            nn.Conv2d(channels_in, channels_out, scale + 4, stride=scale, padding=2), PReLU(channels_out)
-        )
+        super().__init__(nn.Conv2d(channels_in, channels_out, scale + 4, stride=scale, padding=2), PReLU(channels_out))
 
 
 class UpProjection(nn.Module):

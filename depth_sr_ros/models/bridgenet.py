@@ -81,9 +81,7 @@ class BridgeNet(ResidualNetwork):
     name = "bridgenet"
     requires_guide = True
 
-    def __init__(
-        self, scale: int, size: str = "lite", habdg: bool = True, cgbdg: bool = True, attention: bool = True
-    ):
+    def __init__(self, scale: int, size: str = "lite", habdg: bool = True, cgbdg: bool = True, attention: bool = True):
         super().__init__(scale, size)
         if not attention and not habdg:
             raise ValueError("attention=False changes the bridge HABdg: leave habdg=True")
@@ -92,9 +90,7 @@ class BridgeNet(ResidualNetwork):
         self.habdg, self.finest, self.multiple = habdg, finest, fold * 2 ** (len(depth) - 1)
         self.tile_step = max(1, POOL * self.multiple // scale)
         self.tile_overlap = REACH // scale
-        bridges = [
-            HighFrequencyAttentionBridge(d, c, attention, layout.light) for d, c in zip(depth, colour) if habdg
-        ]
+        bridges = [HighFrequencyAttentionBridge(d, c, attention, layout.light) for d, c in zip(depth, colour) if habdg]
         low = None
         if layout.low is not None:
             low = (scale // fold).bit_length() - 1, layout.low[scale]
@@ -103,9 +99,7 @@ class BridgeNet(ResidualNetwork):
         self.decoder = DepthDecoder(layout)
         self.head = nn.Sequential(conv(depth[0], fold * fold, 3 if layout.light else 1), nn.PixelShuffle(fold))
         self.colour = FeatureExtractor(colour, layout.colour_encoder, fold, not layout.light)
-        content = [
-            ContentGuidanceBridge(layout.pyramid, d, layout.light) for d in reversed(depth[finest:-1]) if cgbdg
-        ]
+        content = [ContentGuidanceBridge(layout.pyramid, d, layout.light) for d in reversed(depth[finest:-1]) if cgbdg]
         self.estimation = EstimationDecoder(colour[finest:], layout.pyramid, fold * 2**finest, content)
         initialise(self)
         shrink(self.head[0])
@@ -156,9 +150,7 @@ class BridgeNet(ResidualNetwork):
         decoded = self.decoder(self.top(shallow, features), features)
         return self.head(decoded[-1]), decoded
 
-    def _padded(
-        self, depth: torch.Tensor, guide: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
+    def _padded(self, depth: torch.Tensor, guide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
         """Both with their last rows and columns repeated until the smallest size is whole; and the guide's size."""
         size = guide.shape[-2:]
         step = self.multiple // gcd(self.multiple, self.scale)

@@ -44,9 +44,7 @@ class DENet(nn.Module):
             conv_prelu(trunk, trunk),
             conv_prelu(trunk, trunk, kernel=1),
         )
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(trunk) for _ in range(blocks))) for _ in range(units)
-        )
+        self.stages = nn.ModuleList(nn.Sequential(*(ResidualBlock(trunk) for _ in range(blocks))) for _ in range(units))
         self.up = nn.ModuleList(Up(trunk, width, STRIDE) for _ in range(units))
         self.head = nn.Sequential(conv_prelu(width, width), conv(width, 1))
         initialise(self)
@@ -80,9 +78,7 @@ class DENet(nn.Module):
             high.append(up(low)[..., :height, :width])
         return high
 
-    def depth_from(
-        self, head: nn.Module, features: torch.Tensor, depth_up: torch.Tensor | None
-    ) -> torch.Tensor:
+    def depth_from(self, head: nn.Module, features: torch.Tensor, depth_up: torch.Tensor | None) -> torch.Tensor:
         """The depth map that a head (its own, or a side output's) reads from a feature map."""
         read = head(features)
         return torch.sigmoid(read) if depth_up is None else depth_up + read

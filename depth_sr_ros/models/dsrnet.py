@@ -71,9 +71,7 @@ class DSRNet(ResidualNetwork):
         shallow = depth_conv_prelu(1, lr), conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1)
         self.shallow = nn.Sequential(*shallow, blocks())
         self.up = nn.ModuleList(UpProjection(lr, hr, scale) for _ in range(self.units))
-        self.down = nn.ModuleList(
-            nn.Sequential(DownProjection(hr, lr, scale), blocks()) for _ in range(self.units - 1)
-        )
+        self.down = nn.ModuleList(nn.Sequential(DownProjection(hr, lr, scale), blocks()) for _ in range(self.units - 1))
         self.head = nn.Sequential(conv_prelu(hr, hr), conv(hr, 1))
         initialise(self)
         shrink(self.head[-1])

@@ -186,9 +186,7 @@ class LiteUNet(nn.Module):
         self.stem = nn.Sequential(nn.PixelUnshuffle(2), conv_prelu(4 * channels_in, widths[0]))
         self.encoder = nn.ModuleList(ResidualBlock(width) for width in widths)
         pairs = list(pairwise(widths))
-        self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), PReLU(b)) for a, b in pairs
-        )
+        self.down = nn.ModuleList(nn.Sequential(nn.Conv2d(a, b, 4, stride=2, padding=1), PReLU(b)) for a, b in pairs)
         self.up = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose2d(b, a, 4, stride=2, padding=1), PReLU(a)) for a, b in reversed(pairs)
         )

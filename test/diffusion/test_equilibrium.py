@@ -212,9 +212,7 @@ def test_separable_block_mean_is_the_block_mean():
     kernel = SeparableKernel(*(torch.kron(torch.eye(n), torch.full((1, 4), 0.25)) for n in (3, 5)))
     options = {"tolerance": 1e-11, "max_iterations": 2000, "adjustment": "additive"}
     expected = solve_equilibrium(*problem, **options)
-    torch.testing.assert_close(
-        solve_equilibrium(*problem, constraint=kernel, **options), expected, rtol=1e-6, atol=0
-    )
+    torch.testing.assert_close(solve_equilibrium(*problem, constraint=kernel, **options), expected, rtol=1e-6, atol=0)
 
 
 def test_separable_kernel_errors():

@@ -34,9 +34,7 @@ def test_gradcheck_separable_kernel():
     kernel = SeparableKernel(*(torch.tensor(bicubic_matrix(8, 4).copy()) for _ in range(2)))
 
     def solve(source, cv, ch):
-        return solve_equilibrium(
-            problem.depth, source, cv, ch, adjustment="additive", constraint=kernel, **EXACT
-        )
+        return solve_equilibrium(problem.depth, source, cv, ch, adjustment="additive", constraint=kernel, **EXACT)
 
     inputs = (problem.source, problem.cv, problem.ch)
     assert torch.autograd.gradcheck(solve, tuple(t.requires_grad_() for t in inputs), **CHECK)

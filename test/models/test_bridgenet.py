@@ -264,7 +264,7 @@ def test_lite_sees_depth_at_its_own_resolution(scale):
     depth, guide = pair(scale)
     with torch.inference_mode():
         model.super_resolve_normalised(depth, guide)
-    (given, features), = seen
+    ((given, features),) = seen
     assert torch.equal(given, depth - 0.5)
     assert features.shape[-2:] == depth.shape[-2:]
 

@@ -249,8 +249,7 @@ def budget_markdown(results: list[Result], steps: int, command: str) -> str:
             full = [result for result in found if result.scene in SCENES]
             cells = [f"{means[method][column]:.3f}" for column in columns]
             cells = [
-                f"**{cell}**" if means[method][column] == best[column] else cell
-                for cell, column in zip(cells, columns)
+                f"**{cell}**" if means[method][column] == best[column] else cell for cell, column in zip(cells, columns)
             ]
             cost = (
                 f"{found[0].parameters:,}",

@@ -186,9 +186,7 @@ class PatchDataset(Dataset):
             guide = sample.guide[rows, columns].astype(np.float32) / 255
         depth, guide = zoom(sample.depth[rows, columns], guide, self.patch, levels.full)
         depth, guide, values = self.augment(depth, guide, rng, frame[:2], levels.rounding_step)
-        tensors = make_tensors(
-            depth, guide, self.scale, self.degrader, rng, levels, frame[:2], self.normalise
-        )
+        tensors = make_tensors(depth, guide, self.scale, self.degrader, rng, levels, frame[:2], self.normalise)
         shift = tensors["offset"] * torch.tensor([1.0, 1.0, 1.0, 0.0])  # a spread knows no offset
         frame = torch.tensor(frame.changed(*values), dtype=torch.float32)
         tensors["frame"] = (frame - shift) / tensors["range"]

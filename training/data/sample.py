@@ -38,9 +38,7 @@ class RGBDSample:
     def __post_init__(self) -> None:
         if self.depth.ndim != 2 or self.depth.dtype != np.float32:
             raise ValueError(f"{self.name}: depth must be (H, W) float32, got {self.depth.shape} {self.depth.dtype}")
-        if self.guide is not None and (
-            self.guide.dtype != np.uint8 or self.guide.shape != (*self.depth.shape, 3)
-        ):
+        if self.guide is not None and (self.guide.dtype != np.uint8 or self.guide.shape != (*self.depth.shape, 3)):
             raise ValueError(
                 f"{self.name}: the guide must be uint8 {(*self.depth.shape, 3)} to match its depth map, "
                 f"got {self.guide.dtype} {self.guide.shape}"
@@ -105,7 +103,7 @@ class Source(ABC):
         return []
 
     def scene_of(self, index: int) -> str:
-        """"<data set>/<scene>" of sample `index`: equal for every copy, view and size of one real scene.
+        """ "<data set>/<scene>" of sample `index`: equal for every copy, view and size of one real scene.
 
         Splits go by it, so that no scene is both trained on and validated on.
         """

@@ -83,9 +83,7 @@ class CSAN(Supervised):
         return [self.network.shallow, *self.network.stages]
 
 
-def on_grid(
-    depth_hr: torch.Tensor, valid: torch.Tensor, size: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor]:
+def on_grid(depth_hr: torch.Tensor, valid: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
     """The ground truth (B, 1, H, W) and where it is valid, on a coarser grid (B, 1, *size) or its own."""
     ratio = depth_hr.shape[-1] // size[1]
     if ratio == 1:

@@ -182,9 +182,7 @@ class CTKT(DepthSRMethod):
         if self.rho2 == 0:
             return student.depth.new_zeros(())
         output = output_distillation(student.sides, teacher.sides, paired["valid"])
-        alike = affinity_distillation(
-            student.features, teacher.features, paired["has_guide"], self.affinity_pool
-        )
+        alike = affinity_distillation(student.features, teacher.features, paired["has_guide"], self.affinity_pool)
         return output + self.gamma * alike
 
     def loss_struc(self, sr: Estimate, de: Estimate, paired: Batch) -> torch.Tensor:
@@ -203,9 +201,7 @@ class CTKT(DepthSRMethod):
 
     def estimate(self, paired: Batch, into_features: bool = True) -> Estimate:
         """D_de, F_de^n and D_de^n of the samples with colour."""
-        return estimate_from_colour(
-            self.denet, self.side_de, paired, self.network.scale, self.normalise, into_features
-        )
+        return estimate_from_colour(self.denet, self.side_de, paired, self.network.scale, self.normalise, into_features)
 
     def measure(self, sr: Estimate, de: Estimate, paired: Batch) -> None:
         """Add this batch to e_dsr and e_de (eqs. 1 and 2), over the samples with colour and over all devices."""

@@ -37,9 +37,7 @@ class Estimate:
 
     def detach(self) -> Estimate:
         """The same numbers as constants."""
-        return Estimate(
-            self.depth.detach(), [f.detach() for f in self.features], [s.detach() for s in self.sides]
-        )
+        return Estimate(self.depth.detach(), [f.detach() for f in self.features], [s.detach() for s in self.sides])
 
 
 def with_colour(batch: Batch) -> Batch:

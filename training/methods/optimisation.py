@@ -41,13 +41,9 @@ class Optimisation:
     def optimiser(self, parameters: Iterable) -> torch.optim.Optimizer:
         """A fresh optimiser over parameters or parameter groups."""
         cls = torch.optim.AdamW if self.kind == "adamw" else torch.optim.Adam
-        return cls(
-            parameters, lr=self.learning_rate, betas=self.betas, eps=1e-8, weight_decay=self.weight_decay
-        )
+        return cls(parameters, lr=self.learning_rate, betas=self.betas, eps=1e-8, weight_decay=self.weight_decay)
 
-    def scheduler(
-        self, optimiser: torch.optim.Optimizer, total_steps: float, steps_per_epoch: float
-    ) -> LambdaLR:
+    def scheduler(self, optimiser: torch.optim.Optimizer, total_steps: float, steps_per_epoch: float) -> LambdaLR:
         """The learning-rate schedule, to be stepped after every optimiser step.
 
         Raises:

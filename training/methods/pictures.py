@@ -9,9 +9,7 @@ from matplotlib import colormaps
 WIDTH = 480  # pixels of one panel, at most
 
 
-def comparison(
-    depth_lr: torch.Tensor, output: torch.Tensor, depth_hr: torch.Tensor, valid: torch.Tensor
-) -> np.ndarray:
+def comparison(depth_lr: torch.Tensor, output: torch.Tensor, depth_hr: torch.Tensor, valid: torch.Tensor) -> np.ndarray:
     """LR depth, output and absolute error side by side, (H, 3 W, 3) uint8.
 
     Both depth maps share the ground truth's colour scale; the error's scale ends at 2 % of the depth range.

@@ -42,9 +42,7 @@ class Rounds:
 
     def state_dict(self) -> dict[str, float | int | list[float]]:
         """Everything that a resumed run needs."""
-        return {
-            "error_dsr": self.error_dsr, "error_de": self.error_de, "sums": self._sums, "batches": self._batches
-        }
+        return {"error_dsr": self.error_dsr, "error_de": self.error_de, "sums": self._sums, "batches": self._batches}
 
     def load_state_dict(self, state: dict) -> None:
         """Go on from `state_dict`'s result."""

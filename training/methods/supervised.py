@@ -88,9 +88,7 @@ class Supervised(DepthSRMethod):
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
-    def distance(
-        self, output: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, batch: Batch
-    ) -> torch.Tensor:
+    def distance(self, output: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, batch: Batch) -> torch.Tensor:
         """L1 over valid pixels, with the tolerance; `output` and `target` (B, 1, H, W) on any grid.
 
         Raises:

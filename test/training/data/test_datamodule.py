@@ -56,7 +56,9 @@ def test_copies_of_a_validation_scene_in_another_source_are_held_out_too(third, 
     assert "msgnet/Df_66" in trained and "msgnet/Df_1" in trained
     assert not any("Aloe" in name or name == "msgnet/Df_65" for name in trained)
     assert {item.name for item in data._validation.store.items} == {
-        "middlebury2006/Aloe/view1", "middlebury2006/Aloe/view5", "msgnet/Df_65",
+        "middlebury2006/Aloe/view1",
+        "middlebury2006/Aloe/view5",
+        "msgnet/Df_65",
     }
     assert "guide" not in next(iter(data.train_dataloader()))
     assert not set(MSGNET_SCENES.values()) & set(VALIDATION_SCENES)  # the fixed split keeps all full-size maps

@@ -256,8 +256,18 @@ def test_blur_softens_colour_alone(rng):
     assert np.array_equal(out, depth) and soft.std() < 0.7 * guide.std() and soft.shape == guide.shape
 
 
-@pytest.mark.parametrize("options", [{"invert": 2}, {"value_scale": (0, 1)}, {"value_scale": (2, 1)}, {"gain": 1},
-                                     {"blur": -1}, {"zoom": (0, 1)}, {"zoom": (2, 1)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"invert": 2},
+        {"value_scale": (0, 1)},
+        {"value_scale": (2, 1)},
+        {"gain": 1},
+        {"blur": -1},
+        {"zoom": (0, 1)},
+        {"zoom": (2, 1)},
+    ],
+)
 def test_augment_refuses_impossible_settings(options):
     with pytest.raises(ValueError):
         Augment(**options)

@@ -98,10 +98,13 @@ def test_middlebury_2003_sizes(writer, size, folder, factor):
 
 
 @pytest.mark.parametrize("little_endian", [True, False])
-@pytest.mark.parametrize(("layout", "folder", "scene"), [
-    ("middlebury2014", "Adirondack-perfect", "middlebury2014/Adirondack"),
-    ("middlebury2021", "chess3", "middlebury2021/chess"),
-])
+@pytest.mark.parametrize(
+    ("layout", "folder", "scene"),
+    [
+        ("middlebury2014", "Adirondack-perfect", "middlebury2014/Adirondack"),
+        ("middlebury2021", "chess3", "middlebury2021/chess"),
+    ],
+)
 def test_middlebury_2014_and_2021(writer, layout, folder, scene, little_endian):
     disparity = writer.rng.uniform(20, 60, (12, 18)).astype(np.float32)
     disparity[0, 0] = np.inf

@@ -74,9 +74,7 @@ def test_one_step_by_hand(task, student):
         d_de = low[rows] + extent[rows] * torch.sigmoid(task.denet.head(f_de[-1]))
         torch.testing.assert_close(d_sr, task.network(made["depth_lr"]))
         side_sr = [low + extent * (up + side(f)) for side, f in zip(task.side_sr, f_sr)]
-        side_de = [
-            low[rows] + extent[rows] * torch.sigmoid(side(f)) for side, f in zip(task.side_de, f_de)
-        ]
+        side_de = [low[rows] + extent[rows] * torch.sigmoid(side(f)) for side, f in zip(task.side_de, f_de)]
         truth, valid = made["depth_hr"].numpy(), made["valid"].numpy()
         d_sr, d_de = d_sr.numpy(), d_de.numpy()
         f_sr, f_de = [f[rows].numpy() for f in f_sr], [f.numpy() for f in f_de]
@@ -96,8 +94,9 @@ def test_one_step_by_hand(task, student):
         [
             np.mean(
                 [
-                    np.abs(softmax(pooled(a[i], 4) @ pooled(a[i], 4).T) - softmax(pooled(b[i], 4) @ pooled(b[i], 4).T))
-                    .sum(axis=-1)
+                    np.abs(
+                        softmax(pooled(a[i], 4) @ pooled(a[i], 4).T) - softmax(pooled(b[i], 4) @ pooled(b[i], 4).T)
+                    ).sum(axis=-1)
                     for i in range(2)
                 ]
             )

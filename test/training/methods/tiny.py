@@ -42,9 +42,7 @@ class Steps(Source):
 def data(scale: int = 2, patch: int = 16, batches: int = 4, **options) -> DepthSRData:
     """Batches of two patches; validation on one scene."""
     defaults = {"sources": [Steps()], "validation_scenes": ["steps/step1"]}
-    return DepthSRData(
-        **(defaults | options), scale=scale, patch=patch, batch_size=2, patches_per_epoch=2 * batches
-    )
+    return DepthSRData(**(defaults | options), scale=scale, patch=patch, batch_size=2, patches_per_epoch=2 * batches)
 
 
 def trainer(tmp_path, **options) -> L.Trainer:

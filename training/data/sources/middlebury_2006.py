@@ -14,9 +14,27 @@ from .scene_files import Entry, FileSource, first_existing
 
 SCENES_2005 = ("Art", "Books", "Dolls", "Laundry", "Moebius", "Reindeer")
 SCENES_2006 = (
-    "Aloe", "Baby1", "Baby2", "Baby3", "Bowling1", "Bowling2", "Cloth1",
-    "Cloth2", "Cloth3", "Cloth4", "Flowerpots", "Lampshade1", "Lampshade2", "Midd1",
-    "Midd2", "Monopoly", "Plastic", "Rocks1", "Rocks2", "Wood1", "Wood2",
+    "Aloe",
+    "Baby1",
+    "Baby2",
+    "Baby3",
+    "Bowling1",
+    "Bowling2",
+    "Cloth1",
+    "Cloth2",
+    "Cloth3",
+    "Cloth4",
+    "Flowerpots",
+    "Lampshade1",
+    "Lampshade2",
+    "Midd1",
+    "Midd2",
+    "Monopoly",
+    "Plastic",
+    "Rocks1",
+    "Rocks2",
+    "Wood1",
+    "Wood2",
 )
 FOCAL_PIXELS = 3740.0  # full size, as the data set's page gives it
 BASELINE_METRES = 0.160
