@@ -1,7 +1,7 @@
 """Package depth_sr_ros, for colcon (ament_python) and for pip.
 
-The checkout's folder `training/` is installed as `depth_sr_training`: `training` alone would clash with other
-people's packages, and `python -m training` is pleasant to type in the checkout.
+`training/` is installed beside it under the name it has in the checkout, so that every documented command and every
+class path in a config works from both.
 """
 
 from glob import glob
@@ -9,7 +9,7 @@ from glob import glob
 from setuptools import find_packages, setup
 
 NAME = "depth_sr_ros"
-TRAINING = "depth_sr_training"
+TRAINING = "training"
 
 setup(
     name=NAME,
@@ -21,12 +21,7 @@ setup(
     maintainer_email="maintainers@depth-sr-ros.example",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=[
-        *find_packages(include=[NAME, f"{NAME}.*"]),
-        TRAINING,
-        *(f"{TRAINING}.{package}" for package in find_packages("training")),
-    ],
-    package_dir={TRAINING: "training"},
+    packages=find_packages(include=[NAME, f"{NAME}.*", TRAINING, f"{TRAINING}.*"]),
     package_data={
         NAME: ["weights/*.safetensors", "weights/*.json"],
         TRAINING: ["configs/*.yaml", "benchmark/*.json", "benchmark/*.yaml"],

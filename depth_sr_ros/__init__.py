@@ -7,7 +7,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .upsampler import DepthUpsampler
+    from .inference.upsampler import DepthUpsampler
 
 __version__ = "0.1.0"
 __all__ = ["DepthUpsampler", "__version__"]
@@ -16,7 +16,7 @@ __all__ = ["DepthUpsampler", "__version__"]
 def __getattr__(name: str):
     # torch takes seconds to import; `depth-sr --help` and the launch file should not wait for it
     if name == "DepthUpsampler":
-        from .upsampler import DepthUpsampler
+        from .inference.upsampler import DepthUpsampler
 
         return DepthUpsampler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from depth_sr_ros import import_weights
-from depth_sr_ros.process import keep_freed_memory, let_threads_sleep
+from depth_sr_ros.inference.process import keep_freed_memory, let_threads_sleep
+from depth_sr_ros.zoo import import_weights
 
 # Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
 # So these names, which belong to consistency.py and models/equilibrium.py, stand here again.
@@ -84,7 +84,7 @@ def build_parser(with_bench: bool = False) -> argparse.ArgumentParser:
     _add_import_weights(commands)
     bench = commands.add_parser("bench", help="measure speed and accuracy on this machine", add_help=with_bench)
     if with_bench:
-        from depth_sr_ros import bench as benchmark
+        from depth_sr_ros.evaluation import bench as benchmark
 
         benchmark.add_arguments(bench)
         bench.set_defaults(run=benchmark.main)
@@ -178,8 +178,8 @@ def _add_import_weights(commands) -> None:
 def _upsample(args: argparse.Namespace) -> None:
     from depth_sr_ros.depth import valid_mask
     from depth_sr_ros.files import read_depth, read_guide, write_depth
-    from depth_sr_ros.upsampler import DepthUpsampler
-    from depth_sr_ros.weights import default_method, is_weights_file, read_card
+    from depth_sr_ros.inference.upsampler import DepthUpsampler
+    from depth_sr_ros.zoo.weights import default_method, is_weights_file, read_card
 
     depth = read_depth(args.input)
     guide = None if args.guide is None else read_guide(args.guide)
@@ -255,7 +255,7 @@ def _demo(args: argparse.Namespace) -> None:
 
 
 def _models(args: argparse.Namespace) -> None:
-    from depth_sr_ros.catalogue import catalogue
+    from depth_sr_ros.zoo.catalogue import catalogue
 
     rows = catalogue()
     if args.json:

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from depth_sr_ros import cli, consistency
+from depth_sr_ros import cli
 from depth_sr_ros.cli import main
+from depth_sr_ros.diffusion import consistency
 from depth_sr_ros.files import read_depth, write_depth
+from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.models import create_model, equilibrium, list_models
-from depth_sr_ros.upsampler import DepthUpsampler
-from depth_sr_ros.weights import ModelCard, save_weights
+from depth_sr_ros.zoo.weights import ModelCard, save_weights
 
 
 @pytest.fixture

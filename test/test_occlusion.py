@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from depth_sr_ros import DepthUpsampler, upsampler
+from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.camera import Extrinsics, Intrinsics, fill_unseen, stepped_surface, warp_guide
+from depth_sr_ros.inference import upsampler
 from depth_sr_ros.models import ResidualNetwork, create_model
 from depth_sr_ros.resize import bicubic, block_mean
-from depth_sr_ros.weights import ModelCard, save_weights
+from depth_sr_ros.zoo.weights import ModelCard, save_weights
 
 NEAR, FAR = 1.0, 2.5
 CAMERA = Intrinsics(300.0, 300.0, 159.5, 119.5, 320, 240)

@@ -13,7 +13,7 @@ from catkin_pkg.package import parse_package
 import depth_sr_ros
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = {"depth_sr_ros": ROOT / "depth_sr_ros", "depth_sr_training": ROOT / "training"}
+FOLDERS = {name: ROOT / name for name in ("depth_sr_ros", "training")}
 IMPORT_NAMES = {"opencv-contrib-python-headless": "cv2", "rosbags-image": "rosbags"}
 OPTIONAL = {"onnxruntime", "openvino", "tf2_ros"}
 """Used where installed; the code that imports them says what to do without."""
@@ -60,11 +60,11 @@ def test_what_package_data_names_exists(setup_data):
         unmatched = [pattern for pattern in patterns if not list(FOLDERS[package].glob(pattern))]
         assert not unmatched, package
     for name in ("published.yaml", "tuned.json"):
-        assert (FOLDERS["depth_sr_training"] / "benchmark" / name).is_file()
+        assert (FOLDERS["training"] / "benchmark" / name).is_file()
 
 
 def test_the_installed_training_imports_itself_and_not_the_checkout(built, tmp_path):
-    code = "import depth_sr_training.data, depth_sr_ros; print(depth_sr_training.data.__file__)"
+    code = "import training.data, depth_sr_ros; print(training.data.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -104,7 +104,7 @@ def test_every_import_of_the_runtime_package_is_declared(setup_data):
     declared |= {dependency.name for dependency in package.exec_depends} | set(sys.stdlib_module_names) | OPTIONAL
     missing = {}
     for path in FOLDERS["depth_sr_ros"].rglob("*.py"):
-        for name in imported(path) - declared - {"depth_sr_ros", "training", "depth_sr_training"}:
+        for name in imported(path) - declared - {"depth_sr_ros", "training"}:
             missing[name] = str(path.relative_to(ROOT))
     assert not missing
 

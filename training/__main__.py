@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-from depth_sr_ros.process import keep_freed_memory
+from depth_sr_ros.inference.process import keep_freed_memory
 
 from .cli import run
 from .export import main as export

@@ -15,8 +15,8 @@ from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from .data import DepthSRData
-from .methods import DepthSRMethod
-from .methods.base import NonFiniteLoss
+from .modules import DepthSRMethod
+from .modules.base import NonFiniteLoss
 
 CONFIGS = Path(__file__).parent / "configs"
 DATA_ROOT = "DEPTH_SR_DATA"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from depth_sr_ros.models import DepthSRModel, create_model
-from depth_sr_ros.weights import ModelCard, WeightsError, load_model, save_weights
+from depth_sr_ros.zoo.weights import ModelCard, WeightsError, load_model, save_weights
 
 PREFIX = "network."
 SHIPPED = "shipped"

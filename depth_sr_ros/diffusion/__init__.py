@@ -5,8 +5,8 @@ from __future__ import annotations
 from .budget import EquilibriumInfo
 from .coefficients import depth_coefficients, edge_coefficients
 from .constraint import SeparableKernel
-from .equilibrium import solve_equilibrium
 from .loop import diffuse_adjust
+from .solver import solve_equilibrium
 
 __all__ = [
     "EquilibriumInfo",

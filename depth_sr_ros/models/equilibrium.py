@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from ..consistency import bound_to_neighbours
 from ..diffusion import EquilibriumInfo, SeparableKernel, depth_coefficients, edge_coefficients, solve_equilibrium
+from ..diffusion.consistency import bound_to_neighbours
 from ..resize import bicubic, bicubic_matrix, block_mean
 from .base import DepthSRModel
 

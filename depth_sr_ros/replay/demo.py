@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.replay.evaluate import Progress, Replay, evaluate
 from depth_sr_ros.replay.methods import MethodChoice
+from depth_sr_ros.replay.metrics_file import ordered, write_metrics
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import open_bag
-from depth_sr_ros.replay.report import ordered, write_metrics
 from depth_sr_ros.replay.writing import BagWriter
 from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
-from depth_sr_ros.upsampler import DepthUpsampler
-from depth_sr_ros.weights import default_method
+from depth_sr_ros.zoo.weights import default_method
 
 SEED = 11
 DURATION_S = 2.0

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from depth_sr_ros.camera import Extrinsics
 from depth_sr_ros.replay.methods import MethodChoice
+from depth_sr_ros.replay.metrics_file import latency_metrics, ordered, write_metrics
 from depth_sr_ros.replay.node_process import NodeProcess, use_large_messages
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import Bag, open_bag
-from depth_sr_ros.replay.report import latency_metrics, ordered, write_metrics
 from depth_sr_ros.replay.scoring import Example, Scorer, most_telling
 
 Progress = Callable[[str, int, int], None]

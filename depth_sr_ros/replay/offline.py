@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from depth_sr_ros.camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, project_guide
+from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.models import diffuses
 from depth_sr_ros.replay.images import ImageError, decode_colour, decode_depth, decode_intrinsics, stamp_of
 from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.reading import Bag, BagError
 from depth_sr_ros.replay.scoring import Result
-from depth_sr_ros.upsampler import DepthUpsampler
-from depth_sr_ros.weights import camera_weights, default_method
+from depth_sr_ros.zoo.weights import camera_weights, default_method
 
 SYNC_SLOP_NS = 20_000_000
 """Depth and RGB whose stamps differ by at most this are a pair (20 ms)."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from depth_sr_ros.metrics import lr_consistency
+from depth_sr_ros.evaluation.metrics import lr_consistency
+from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.replay.images import decode_colour, decode_depth
 from depth_sr_ros.replay.reading import Bag
 from depth_sr_ros.synthetic.sensor import edge_mask
-from depth_sr_ros.upsampler import DepthUpsampler
 
 STAMP_TOLERANCE_NS = 5_000_000
 """Images whose stamps differ by at most this belong together (5 ms, a sixth of a frame at 30 Hz)."""

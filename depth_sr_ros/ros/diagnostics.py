@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..upsampler import SolveInfo
+from ..inference.upsampler import SolveInfo
 
 WINDOW = 5.0
 """Seconds over which rates, latencies and recent trouble are reported."""

@@ -20,8 +20,9 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool
 
-from depth_sr_ros.process import keep_freed_memory
+from depth_sr_ros.inference.process import keep_freed_memory
 
+from ..inference.pairing import Frame, Pairer
 from . import parameters
 from .diagnostics import LARGE_DATA_HINT, Output, Statistics, Surroundings, Throttle, key_values, verdict
 from .inputs import Inputs, carries_large_data
@@ -33,7 +34,6 @@ from .messages import (
     require_sensor_msgs_py,
 )
 from .outputs import Outputs
-from .pairing import Frame, Pairer
 from .pipeline import Pipeline
 from .transforms import Transforms, require_tf2_ros
 from .worker import Worker

@@ -12,6 +12,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from ..depth import from_metres
+from ..inference.pairing import Frame
 from .messages import (
     distortion,
     distortion_hint,
@@ -21,7 +22,6 @@ from .messages import (
     points_message,
     scaled_camera_info,
 )
-from .pairing import Frame
 
 
 class Outputs:

@@ -10,11 +10,11 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..camera import Extrinsics
-from ..consistency import ADJUSTMENTS
+from ..diffusion.consistency import ADJUSTMENTS
+from ..inference.precision import PRECISIONS
 from ..models import diffuses, list_models, model_class
 from ..models.equilibrium import LR_KERNELS
-from ..precision import PRECISIONS
-from ..weights import camera_weights, default_method
+from ..zoo.weights import camera_weights, default_method
 
 MODES = ("auto", "single", "guided")
 SIZES = ("paper", "lite")

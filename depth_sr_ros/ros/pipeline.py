@@ -9,9 +9,9 @@ import numpy as np
 
 from ..camera import Extrinsics
 from ..depth import to_metres
-from ..upsampler import DepthUpsampler, SolveInfo
+from ..inference.pairing import Frame
+from ..inference.upsampler import DepthUpsampler, SolveInfo
 from .guidance import GuideError, GuideMaker
-from .pairing import Frame
 from .parameters import Settings
 
 UNMATCHED_BEFORE_HINT = 10

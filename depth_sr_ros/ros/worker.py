@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from .pairing import Frame, Pairer
+from ..inference.pairing import Frame, Pairer
 
 
 class Worker:

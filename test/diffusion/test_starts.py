@@ -8,7 +8,8 @@ import pytest
 import torch
 from diffusion_scenes import make_problem
 
-from depth_sr_ros.diffusion import depth_coefficients, equilibrium, solve_equilibrium
+from depth_sr_ros.diffusion import depth_coefficients, solve_equilibrium
+from depth_sr_ros.diffusion import solver as equilibrium
 
 ADJUSTMENTS = pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
 

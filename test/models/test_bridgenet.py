@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from base_model_tester import BaseModelTester
 from torch import nn
 
+from depth_sr_ros.inference.tiling import super_resolve_in_tiles
 from depth_sr_ros.models import create_model
 from depth_sr_ros.models.attention import ChannelAttention, Fusion, Pointwise, SpatialAttention
 from depth_sr_ros.models.blocks import ResidualBlock, initialise
@@ -16,7 +17,6 @@ from depth_sr_ros.models.bridgenet import LAYOUTS, BridgeNet
 from depth_sr_ros.models.bridges import Blur, ContentGuidanceBridge, HighFrequencyAttentionBridge
 from depth_sr_ros.models.mdenet import CLIFF
 from depth_sr_ros.resize import bicubic
-from depth_sr_ros.tiling import super_resolve_in_tiles
 
 ABLATIONS = ({"habdg": False}, {"cgbdg": False}, {"attention": False}, {"habdg": False, "cgbdg": False})
 

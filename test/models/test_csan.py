@@ -7,10 +7,10 @@ import torch
 from base_model_tester import BaseModelTester
 from torch import nn
 
+from depth_sr_ros.inference.tiling import super_resolve_in_tiles
 from depth_sr_ros.models import create_model
 from depth_sr_ros.models.csan import CSAN, BilayerResidualBlock, default_sizes
 from depth_sr_ros.resize import bicubic
-from depth_sr_ros.tiling import super_resolve_in_tiles
 
 SMALL = {"widths": [6, 5, 4], "blocks": [1, 1], "window": 4}
 ONE_STAGE = {"widths": [6, 4], "blocks": [2]}

@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 
+from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.replay.evaluate import Replay, replay
 from depth_sr_ros.replay.methods import MethodChoice
+from depth_sr_ros.replay.metrics_file import CONTRACT, latency_metrics, write_metrics
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import BagError, Topics, open_bag
-from depth_sr_ros.replay.report import CONTRACT, latency_metrics, write_metrics
 from depth_sr_ros.replay.scoring import Example, Result, Scorer, most_telling
 from depth_sr_ros.replay.writing import DEFAULT_TOPICS, BagWriter
 from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
-from depth_sr_ros.upsampler import DepthUpsampler
 
 SCALE = 4
 CAMERA = default_camera(160, 120)

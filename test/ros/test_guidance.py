@@ -11,10 +11,10 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.parameter import Parameter
 from ros_harness import camera_info, header, rgb_message, scene
 
+from depth_sr_ros.inference.pairing import Frame
 from depth_sr_ros.ros.guidance import GuideError, GuideMaker
 from depth_sr_ros.ros.messages import image_message
 from depth_sr_ros.ros.node import SrNode
-from depth_sr_ros.ros.pairing import Frame
 from depth_sr_ros.ros.parameters import Settings
 from depth_sr_ros.ros.pipeline import Pipeline
 from depth_sr_ros.ros.transforms import TransformError, Transforms

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ros_harness import camera_info, header, rgb_message, scene
 
+from depth_sr_ros.inference.pairing import Frame
+from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.ros.messages import depth_array, image_message
-from depth_sr_ros.ros.pairing import Frame
 from depth_sr_ros.ros.parameters import Settings
 from depth_sr_ros.ros.pipeline import Pipeline
-from depth_sr_ros.upsampler import DepthUpsampler
 
 
 def test_csan_and_bridgenet_run_with_their_shipped_weights():

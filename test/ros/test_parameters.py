@@ -11,7 +11,7 @@ from ros_harness import ROOT
 from depth_sr_ros.models import list_models
 from depth_sr_ros.ros import parameters
 from depth_sr_ros.ros.parameters import Settings
-from depth_sr_ros.weights import find_weights
+from depth_sr_ros.zoo.weights import find_weights
 
 BAD = {
     "mode": ({"mode": "both"}, "mode must be one of auto, single, guided, got 'both'"),

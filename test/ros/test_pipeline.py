@@ -12,14 +12,14 @@ from rclpy.parameter import Parameter
 from ros_harness import camera_info, header, rgb_message, scene
 
 from depth_sr_ros.camera import Extrinsics
-from depth_sr_ros.metrics import lr_consistency
+from depth_sr_ros.evaluation.metrics import lr_consistency
+from depth_sr_ros.inference.pairing import Frame
+from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.ros.messages import image_message
 from depth_sr_ros.ros.node import SrNode
 from depth_sr_ros.ros.outputs import Outputs
-from depth_sr_ros.ros.pairing import Frame
 from depth_sr_ros.ros.parameters import Settings
 from depth_sr_ros.ros.pipeline import Pipeline
-from depth_sr_ros.upsampler import DepthUpsampler
 
 DEPTH, RGB = scene(32, 24)
 METHODS = {"method_single": "bicubic", "method_guided": "dada_rgb"}

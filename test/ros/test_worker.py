@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from depth_sr_ros.ros.pairing import Pairer
+from depth_sr_ros.inference.pairing import Pairer
 from depth_sr_ros.ros.worker import Worker
 
 

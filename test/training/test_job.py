@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from depth_sr_ros.models import create_model
-from depth_sr_ros.weights import load_model, load_weights, read_card
+from depth_sr_ros.zoo.weights import load_model, load_weights, read_card
 from training.cli import DATA_ROOT
 from training.job import ENTRIES, Entry, Slice, command, main
+from training.job.deliver import split
 from training.job.pack import MANIFEST, files_of
-from training.job.weights import split
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 LIMIT = 16e6

@@ -13,11 +13,11 @@ import torch
 import yaml
 
 from depth_sr_ros.models import create_model
-from depth_sr_ros.weights import WeightsError, load_model, read_card, save_weights
+from depth_sr_ros.zoo.weights import WeightsError, load_model, read_card, save_weights
 from training.cli import CONFIGS, load_config, merge, run
 from training.export import main as export
 from training.export import read_checkpoint, validation_scores
-from training.methods import DepthSRMethod
+from training.modules import DepthSRMethod
 
 SCALES = (2, 4, 8, 16)
 FORMS = ("ctkt_x{}", "ctkt_lite_x{}", "ctkt_lite_x{}_robust", "dsrnet_lite_x{}", "dsrnet_lite_x{}_robust")

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from depth_sr_ros.consistency import ADJUSTMENTS
+from depth_sr_ros.diffusion.consistency import ADJUSTMENTS
 from depth_sr_ros.models.equilibrium import LR_KERNELS
 
 from .datasets import DatasetError
-from .methods import Entry, Options, available_methods, shipped_entries
+from .rows import Entry, Options, available_methods, shipped_entries
 
 FREE = "none"
 SHIPPED = "shipped"

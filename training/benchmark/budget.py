@@ -21,16 +21,16 @@ import numpy as np
 from rich.console import Console
 from rich.markdown import Markdown
 
-from depth_sr_ros.weights import WeightsError, save_weights
+from depth_sr_ros.zoo.weights import WeightsError, save_weights
 
 from ..export import card_of, read_checkpoint
 from .arguments import check_choices, integers, names, progress_bar, shown_command
 from .blocks import check_blocks, write_blocks
 from .datasets import DatasetError, middlebury2005
-from .evaluate import Result, evaluate
-from .methods import Entry
 from .other_datasets import validation2006
-from .report import machine
+from .rows import Entry
+from .runner import Result, evaluate
+from .tables import machine
 
 BLOCK = "budget"
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -47,7 +47,6 @@ MADE_WITH = "budget.json"
 HELD_OUT = "validation scenes"
 REFERENCES = ("bicubic", "dada_rgb")
 """Methods without weights, which need no budget."""
-PACKAGE = __package__.partition(".")[0]  # installed, `training` is `depth_sr_training`
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MADE_WITH).write_text(json.dumps(self.made_with(overrides), indent=1) + "\n")
         environment = {**os.environ, "DEPTH_SR_DATA": str(root.resolve())}
-        command = [sys.executable, "-m", PACKAGE, *self.arguments(overrides)]
+        command = [sys.executable, "-m", "training", *self.arguments(overrides)]
         return subprocess.run(command, check=False, env=environment).returncode
 
     def made_with(self, overrides: list[str]) -> dict:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import report
+from . import tables as report
 from .arguments import add_method_options, check_choices, entries_of, floats, integers, names, progress_bar
 from .budget import budget_command, budget_parser
 from .compare import compare_command, compare_parser
 from .datasets import DatasetError
-from .evaluate import Outputs, evaluate
 from .other_datasets import DATASETS
 from .pictures import draw
 from .protocols import LR_KERNELS
+from .runner import Outputs, evaluate
 from .scores import SCORES
 from .sensor_command import sensor_command, sensor_parser
 from .tune import add_tune_arguments, tune_command

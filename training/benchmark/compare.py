@@ -16,18 +16,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from depth_sr_ros.consistency import ADJUSTMENTS
+from depth_sr_ros.diffusion.consistency import ADJUSTMENTS
 from depth_sr_ros.models import diffuses, list_models, model_class
-from depth_sr_ros.weights import bundled_cards
+from depth_sr_ros.zoo.weights import bundled_cards
 
 from .arguments import SHIPPED, add_method_options, entries_of, integers, progress_bar, shown_command
 from .blocks import check_blocks, write_blocks
 from .datasets import middlebury2005
-from .evaluate import Result, evaluate
-from .methods import Entry
 from .other_datasets import validation2006
 from .published import rows_for
-from .report import CostRow, ScoreTable, cost_markdown, cost_rows, machine, print_report, score_table, table_markdown
+from .rows import Entry
+from .runner import Result, evaluate
+from .tables import CostRow, ScoreTable, cost_markdown, cost_rows, machine, print_report, score_table, table_markdown
 
 FULL_SIZE, HELD_OUT = "middlebury2005", "validation2006"
 SCENES = ["Books", "Laundry"]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from depth_sr_ros.resize import repeat
 
-from .evaluate import Outputs
+from .runner import Outputs
 
 CROP = 160
 """Edge of the enlarged part, pixels."""

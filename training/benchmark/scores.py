@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from depth_sr_ros import metrics
+from depth_sr_ros.evaluation import metrics
 
 from .protocols import Protocol, downsample
 

@@ -17,17 +17,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from depth_sr_ros import metrics
 from depth_sr_ros.depth import expand_mask, to_metres
+from depth_sr_ros.evaluation import metrics
 from depth_sr_ros.resize import block_mean
 from depth_sr_ros.synthetic import sensor
 
 from ..data.splits import VALIDATION_SCENES
 from .datasets import DatasetError, read_image
-from .evaluate import build_all
-from .methods import Entry, Method
 from .planes import denoise, deviation, planar_regions
 from .protocols import crop_to_multiple
+from .rows import Entry, Method
+from .runner import build_all
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from depth_sr_ros import metrics
+from depth_sr_ros.evaluation import metrics
 
 from .datasets import Scene
-from .methods import TUNED_FILE, apply_filter
 from .other_datasets import tuning2006
 from .protocols import crop_to_multiple, downsample
+from .rows import TUNED_FILE, apply_filter
 
 GRIDS: dict[str, dict[str, list[float]]] = {
     "guided_filter": {"radius": [0.25, 0.5, 1.0, 2.0], "eps": [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2]},

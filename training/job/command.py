@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ..cli import DATA_ROOT, find_data, launch, run
+from .deliver import export
 from .entries import ENTRIES, Entry, chosen
 from .pack import check_pack, pack
 from .slice import Slice
-from .weights import export
 
 SAVE_EVERY = 60.0  # seconds between checkpoints
 MAX_WORKERS = 16

@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Timer
 
-from ..methods import CTKT
+from ..modules import CTKT
 
 STEP1 = 0.5  # share of the time for CTKT's step 1, as in ctkt_lite.yaml
 

@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from depth_sr_ros import weights
+from depth_sr_ros.zoo import weights
 from training.benchmark.blocks import write_blocks
 from training.benchmark.cli import main
 from training.benchmark.compare import FULL_SIZE, HELD_OUT, _matching_constraints, _rows
 from training.benchmark.datasets import DatasetError
-from training.benchmark.methods import Entry, Options, shipped_entries
+from training.benchmark.rows import Entry, Options, shipped_entries
 
 BLOCK = "<!-- benchmark:{0} -->\nold\n<!-- /benchmark:{0} -->\n"
 

@@ -1,0 +1,260 @@
+"""DepthUpsampler: the one way to super-resolve a depth map, from Python, the command line and the node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..camera import fill_unseen
+from ..depth import expand_mask, fill_holes, valid_mask
+from ..diffusion.consistency import ADJUSTMENTS, enforce_consistency
+from ..models import ResidualNetwork, diffuses, list_models
+from ..models.equilibrium import LR_KERNELS, EquilibriumModel
+from ..zoo.weights import load_model
+from .precision import autocast_dtype, check_precision
+from .tiling import super_resolve_in_tiles
+from .warm_start import WarmStart
+
+
+@dataclass(frozen=True)
+class SolveInfo:
+    """How the diffusion of one frame ended.
+
+    Attributes:
+        iterations: of the solver.
+        relative_residual: what is left of the residual, see `diffusion.solve_equilibrium`; the model's tolerance (1e-3
+            by default) where nothing ended it sooner.
+        warm: whether it began at the solution of the frame before.
+        budget_ended: whether `max_iterations` or the time budget ended it before its tolerance.
+    """
+
+    iterations: int
+    relative_residual: float
+    warm: bool
+    budget_ended: bool
+
+
+class DepthUpsampler:
+    """Super-resolves single depth maps by any method of the registry.
+
+    Args:
+        method: one of `depth_sr_ros.models.list_models()`.
+        scale: integer upsampling factor the method has.
+        device: "auto" (CUDA when there is one, else CPU) or any torch device string.
+        size: "paper" or "lite"; None takes "lite" where the method has it. Methods without weights ignore it.
+        precision: "auto", "float32", "float16", "bfloat16" (autocast). Auto is, for networks, float16 on CUDA, bfloat16
+            on a CPU that computes in it, else float32. Diffusion methods run in float32, dada's network included.
+        weights: None for the bundled ones, a bundled variant's name ("robust"), or a .safetensors file.
+        consistent: make the block mean of the output equal the valid input: False, True (= "additive"), "additive" or
+            "multiplicative".
+        fill_holes: False keeps an LR pixel's hole as a hole of scale x scale pixels; True returns the method's own
+            guess there (an estimate: nothing was measured).
+        tile: edge of a tile in LR pixels to bound the memory of networks; None runs the frame whole, as bicubic and
+            diffusion methods always do.
+        max_iterations: of a diffusion method's solver per frame; None: the model's own (200 by default).
+        time_budget_s: seconds from the call of `upsample` after which a diffusion method returns the solution so far,
+            which agrees with the input as well; None: no limit. Its network, if it has one, always runs.
+        lr_kernel: what the LR depth is of the HR depth, to which a diffusion method holds its result: the "block_mean"
+            (what a depth camera's pixel measures) or the MATLAB "bicubic" (what images made for benchmarks often are).
+            None: what the weights were trained for, the block mean where they do not say.
+
+    Attributes:
+        info: `SolveInfo` of the last frame; None for a method that does not diffuse, or a frame without valid depth.
+        max_iterations, time_budget_s: as above, free to change between frames.
+
+    Raises:
+        ValueError: for an unknown method, scale, size, precision or kernel, weights that do not fit (`WeightsError`),
+            an `lr_kernel` for a method that does not diffuse, or "bicubic" (given, or of the weights) together with
+            `consistent`: no output has both the block mean and the bicubic reduction of its input.
+
+    Example:
+        >>> depth_hr = DepthUpsampler("dada_rgb", scale=4).upsample(depth, guide)
+    """
+
+    def __init__(
+        self,
+        method: str = "dsrnet",
+        scale: int = 4,
+        device: str = "auto",
+        size: str | None = None,
+        precision: str = "auto",
+        weights: str | Path | None = None,
+        consistent: bool | str = False,
+        fill_holes: bool = False,
+        tile: int | None = None,
+        max_iterations: int | None = None,
+        time_budget_s: float | None = None,
+        lr_kernel: str | None = None,
+    ):
+        check_precision(precision)
+        if not isinstance(consistent, bool) and consistent not in ADJUSTMENTS:
+            raise ValueError(f"consistent must be False, True or one of {ADJUSTMENTS}, got {consistent!r}")
+        if lr_kernel is not None and lr_kernel not in LR_KERNELS:
+            raise ValueError(f"lr_kernel must be None or one of {LR_KERNELS}, got {lr_kernel!r}")
+        if tile is not None and tile < 16:
+            raise ValueError(f"tile must be at least 16 LR pixels, got {tile}")
+        if max_iterations is not None and max_iterations < 1:
+            raise ValueError(f"max_iterations must be at least 1, got {max_iterations}; None is the model's own")
+        if time_budget_s is not None and not time_budget_s > 0:
+            raise ValueError(f"time_budget_s must be positive, got {time_budget_s}; None is no limit")
+        self.device = _pick_device(device)
+        self.model, self.card = load_model(method, scale, size, weights)
+        self.model.to(self.device)
+        self.method, self.scale, self.size = method, scale, self.model.size
+        self.adjustment = "additive" if consistent is True else consistent
+        self._hold_to(lr_kernel)
+        self.fill_holes = fill_holes
+        self.tile = tile if isinstance(self.model, ResidualNetwork) else None
+        self.autocast_dtype = autocast_dtype(precision, self.model, self.device)
+        self.max_iterations, self.time_budget_s = max_iterations, time_budget_s
+        self.info: SolveInfo | None = None
+        self._video = WarmStart()
+        if self.device.type == "cpu":
+            self.model.to(memory_format=torch.channels_last)
+
+    def _hold_to(self, lr_kernel: str | None) -> None:
+        if not isinstance(self.model, EquilibriumModel):
+            if lr_kernel is not None:
+                raise ValueError(
+                    f"lr_kernel={lr_kernel!r} came for {self.method}, which does not diffuse and is held to no kernel: "
+                    f"leave it out, or choose one of {', '.join(filter(diffuses, list_models()))}"
+                )
+            return
+        if lr_kernel is not None:
+            self.model.lr_kernel = lr_kernel
+        if self.adjustment and self.model.lr_kernel == "bicubic":
+            source = "asked for" if lr_kernel is not None else f"what these weights of {self.method} were trained for"
+            raise ValueError(
+                f"consistent={self.adjustment!r} makes the block mean equal the input, and lr_kernel 'bicubic' "
+                f"({source}) its bicubic reduction: set consistent to False, or lr_kernel to 'block_mean'"
+            )
+
+    @property
+    def requires_guide(self) -> bool:
+        """Whether `upsample` needs an RGB guide."""
+        return self.model.requires_guide
+
+    def upsample(
+        self,
+        depth: np.ndarray,
+        guide: np.ndarray | None = None,
+        guide_seen: np.ndarray | None = None,
+        stamp: float | None = None,
+        camera: Hashable = None,
+    ) -> np.ndarray:
+        """Super-resolve one depth map.
+
+        Args:
+            depth: (H, W) float32 metres (any linear unit works); NaN, infinite or <= 0 is invalid.
+            guide: (H * scale, W * scale, 3) uint8 RGB in the depth camera's view; required by guided methods, and
+                refused by single-depth ones.
+            guide_seen: (H * scale, W * scale) bool, False where RGB saw nothing and `guide` has no colour to tell:
+                diffusion methods go by depth alone there, other guided networks get the nearest colour that was seen.
+                None: all seen.
+            stamp: seconds; frames that have one are a video, and a diffusion method starts from the last frame's
+                solution where that is worth it (`WarmStart`). The result is the same up to the tolerance. None: every
+                frame is on its own.
+            camera: whatever determines the view (intrinsics, extrinsics): when it changes, the video begins anew.
+
+        Returns:
+            (H * scale, W * scale) float32 in the unit of `depth`; NaN where invalid.
+
+        Raises:
+            ValueError: for wrong shapes or dtypes, or a guide missing or unwanted.
+        """
+        began = time.monotonic()
+        self.info = None
+        depth = np.asarray(depth)
+        if depth.ndim != 2 or depth.size == 0 or not np.issubdtype(depth.dtype, np.floating):
+            raise ValueError(f"depth must be a floating (H, W) array in metres, got {depth.dtype} {depth.shape}")
+        depth = depth.astype(np.float32, copy=False)
+        valid = valid_mask(depth)
+        if not valid.any():
+            self._check_guide(depth, guide, guide_seen)
+            return np.full((depth.shape[0] * self.scale, depth.shape[1] * self.scale), np.nan, np.float32)
+        holes_as_nan = np.where(valid, depth, np.float32(np.nan))
+        source = holes_as_nan if self.model.accepts_holes else fill_holes(holes_as_nan)
+        guide_tensor = self._check_guide(depth, guide, guide_seen)
+        with torch.inference_mode():
+            output = self._run(_image_tensor(source, self.device), guide_tensor, began, stamp, camera)
+            if self.adjustment:
+                output = enforce_consistency(output, _image_tensor(holes_as_nan, self.device), self.adjustment)
+            result = output[0, 0].cpu().numpy()
+        if not self.fill_holes and not valid.all():
+            result[~expand_mask(valid, self.scale)] = np.nan
+        return result
+
+    def _run(
+        self,
+        source: torch.Tensor,
+        guide: torch.Tensor | None,
+        began: float,
+        stamp: float | None,
+        camera: Hashable,
+    ) -> torch.Tensor:
+        if isinstance(self.model, EquilibriumModel):
+            return self._diffuse(source, guide, began, stamp, camera)
+        enabled = self.autocast_dtype is not None
+        with torch.autocast(self.device.type, dtype=self.autocast_dtype or torch.float32, enabled=enabled):
+            if self.tile is None:
+                return self.model(source, guide).float()
+            return super_resolve_in_tiles(self.model, source, guide, self.tile).float()
+
+    def _diffuse(
+        self, source: torch.Tensor, guide: torch.Tensor, began: float, stamp: float | None, camera: Hashable
+    ) -> torch.Tensor:
+        self.model.check_inputs(source, guide)
+        problem = self.model.prepare(source, guide)
+        warm_start = None if stamp is None else self._video.offer(stamp, camera, source, problem.start)
+        left = None if self.time_budget_s is None else max(0.0, began + self.time_budget_s - time.monotonic())
+        solution, info = self.model.solve(problem, self.max_iterations, time_budget_s=left, warm_start=warm_start)
+        self.info = SolveInfo(
+            iterations=info.iterations,
+            relative_residual=float(info.relative_residual.max()),
+            warm=info.warm is not None and bool(info.warm.all()),
+            budget_ended=info.budget_ended,
+        )
+        if stamp is not None:
+            self._video.keep(stamp, camera, source, solution)
+        return self.model.finish(solution, problem.target)
+
+    def _check_guide(self, depth: np.ndarray, guide: np.ndarray | None, seen: np.ndarray | None) -> torch.Tensor | None:
+        if not self.requires_guide:
+            if guide is not None or seen is not None:
+                raise ValueError(f"{self.method} is a single-depth method and takes no guide: pass guide=None")
+            return None
+        expected = (depth.shape[0] * self.scale, depth.shape[1] * self.scale, 3)
+        if guide is None:
+            raise ValueError(f"{self.method} needs a guide: uint8 RGB of shape {expected}")
+        if guide.dtype != np.uint8 or guide.shape != expected:
+            raise ValueError(f"{self.method} needs a guide of uint8 {expected}, got {guide.dtype} {guide.shape}")
+        if seen is not None:
+            if seen.dtype != bool or seen.shape != expected[:2]:
+                raise ValueError(f"guide_seen must be bool {expected[:2]}, got {seen.dtype} {seen.shape}")
+            if not self.model.accepts_guide_holes:
+                guide = fill_unseen(guide, seen)
+        # a view of a message is read-only, which torch warns about
+        writable = np.require(guide, requirements=["C", "W"])
+        tensor = torch.from_numpy(writable).to(self.device).permute(2, 0, 1)[None].float() / 255.0
+        if seen is not None and self.model.accepts_guide_holes:
+            unseen = torch.from_numpy(~seen).to(self.device)
+            tensor.masked_fill_(unseen, torch.nan)
+        return tensor
+
+
+def _pick_device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r} was asked for, but torch sees no CUDA device: use device='auto' or 'cpu'")
+    return chosen
+
+
+def _image_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image))[None, None].to(device)

@@ -1,0 +1,242 @@
+"""What the benchmark can run: every method of the registry, and classical guided filters from OpenCV."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from depth_sr_ros import DepthUpsampler
+from depth_sr_ros.depth import expand_mask, fill_holes
+from depth_sr_ros.models import create_model, diffuses, list_models, model_class
+from depth_sr_ros.resize import bicubic
+from depth_sr_ros.zoo.weights import WeightsError, bundled_cards
+
+TUNED_FILE = Path(__file__).with_name("tuned.json")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a run that its methods share; filters without weights ignore the first three.
+
+    Attributes:
+        size: "paper", "lite" or None (the method's default).
+        weights: a .safetensors file, a bundled variant's name, or None (the bundled default).
+        device: as in DepthUpsampler.
+        consistent: project every result so that its block mean equals the LR input: False, "additive" or
+            "multiplicative".
+        constraint: the kernel that diffusion methods hold their result to, "block_mean" or "bicubic"; None: their own.
+        self_ensemble: average over the eight flips and transpositions of the input.
+    """
+
+    size: str | None = None
+    weights: str | None = None
+    device: str = "auto"
+    consistent: bool | str = False
+    constraint: str | None = None
+    self_ensemble: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row to be: a method and how it runs.
+
+    Attributes:
+        spec: as `build_method` takes it.
+    """
+
+    spec: str
+    options: Options = Options()
+
+
+@dataclass
+class Method:
+    """A method ready to run at one scale.
+
+    Attributes:
+        label: what its table row says.
+        guided: whether it needs an RGB guide.
+        parameters: number of learned values; None where the question makes no sense.
+        run: (depth_lr (h, w) float32, guide (H, W, 3) uint8 or None) -> (H, W) float32.
+        note: where the weights or filter settings come from.
+    """
+
+    label: str
+    guided: bool
+    parameters: int | None
+    run: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+    note: str = ""
+    options: Options = field(default_factory=Options)
+
+    def upsample(self, depth_lr: np.ndarray, guide: np.ndarray | None) -> np.ndarray:
+        """Super-resolve one map; the guide is dropped for single-depth methods.
+
+        Raises:
+            ValueError: when a guided method gets no guide.
+        """
+        if self.guided and guide is None:
+            raise ValueError(f"{self.label} needs an RGB guide, and this scene has none")
+        guide = guide if self.guided else None
+        return self_ensemble(self.run, depth_lr, guide) if self.options.self_ensemble else self.run(depth_lr, guide)
+
+
+def available_methods() -> list[str]:
+    """Every name that `build_method` takes."""
+    return [*list_models(), *FILTERS]
+
+
+def shipped_entries() -> list[Entry]:
+    """Every method of the registry that can run as installed: those without weights, and all weights that ship."""
+    entries = []
+    for name in list_models():
+        cls = model_class(name)
+        if not any(True for _ in create_model(name, cls.scales[-1]).parameters()):
+            entries.append(Entry(name))
+    for card in bundled_cards():
+        default = "lite" if "lite" in model_class(card.method).sizes else model_class(card.method).sizes[0]
+        spec = f"{card.method}:{card.variant}" if card.variant else card.method
+        entries.append(Entry(spec, Options(size=None if card.size == default else card.size)))
+    return list(dict.fromkeys(entries))
+
+
+def build_method(spec: str, scale: int, options: Options | None = None) -> Method:
+    """Build a method by name.
+
+    Args:
+        spec: a name of `available_methods()`, or ``name:variant`` for other weights of that method ("dsrnet:robust",
+            or the path of a .safetensors file), which then win over `options.weights`.
+        scale: integer upsampling factor.
+        options: shared options.
+
+    Raises:
+        ValueError: for an unknown name, a scale the method lacks, or missing weights (`WeightsError`).
+    """
+    options = options or Options()
+    name, _, variant = spec.partition(":")
+    if name in FILTERS:
+        return _filter_method(name, scale, options)
+    if name not in list_models():
+        raise ValueError(f"unknown method {name!r}: choose from {', '.join(available_methods())}")
+    if not any(True for _ in create_model(name, scale, options.size).parameters()):
+        options = replace(options, weights=None)  # shared by all methods of the run: meant for those that have weights
+    if not diffuses(name):
+        options = replace(options, constraint=None)  # likewise: meant for those that are held to a kernel
+    upsampler = DepthUpsampler(
+        name,
+        scale,
+        device=options.device,
+        size=options.size,
+        weights=variant or options.weights,
+        consistent=options.consistent,
+        lr_kernel=options.constraint,
+    )
+    parameters = sum(p.numel() for p in upsampler.model.parameters())
+    card = upsampler.card
+    if card and card.variant and not (variant or options.weights):
+        # the fallback that serves users would stand in a table as a second measurement under another name
+        raise WeightsError(f"no default weights of {name} x{scale} ship, only {name}:{card.variant}: ask for that")
+    note = f"{card.size} weights of {card.date}, trained on {card.lr_kernel} LR" if card else ""
+    return Method(_label(spec, options), upsampler.requires_guide, parameters, upsampler.upsample, note, options)
+
+
+def _label(spec: str, options: Options) -> str:
+    name, _, variant = spec.partition(":")
+    variant = variant or options.weights or ""
+    variant = Path(variant).stem if variant.endswith(".safetensors") else variant
+    flags = {
+        f"{options.constraint} constraint": options.constraint,
+        "consistent": options.consistent,
+        "multiplicative": options.consistent == "multiplicative",
+        "self-ensemble": options.self_ensemble,
+    }
+    extras = [extra for extra in (variant, options.size, *(flag for flag, on in flags.items() if on)) if extra]
+    return f"{name} ({', '.join(extras)})" if extras else name
+
+
+def self_ensemble(
+    run: Callable[[np.ndarray, np.ndarray | None], np.ndarray], depth_lr: np.ndarray, guide: np.ndarray | None
+) -> np.ndarray:
+    """Mean of a method's results over the eight symmetries of the square, each turned back."""
+    total = 0.0
+    for turns in range(4):
+        for mirror in (False, True):
+            turned = _turn(depth_lr, turns, mirror)
+            result = run(turned, None if guide is None else _turn(guide, turns, mirror))
+            result = np.fliplr(result) if mirror else result
+            total = total + np.rot90(result, -turns).astype(np.float64)
+    return (total / 8).astype(np.float32)
+
+
+def _turn(image: np.ndarray, turns: int, mirror: bool) -> np.ndarray:
+    image = np.rot90(image, turns)
+    return np.ascontiguousarray(np.fliplr(image) if mirror else image)
+
+
+def guided_filter(up: np.ndarray, guide: np.ndarray, scale: int, radius: float, eps: float) -> np.ndarray:
+    """He et al.'s guided filter; radius in LR pixels, eps on the [0, 1] colour scale."""
+    return cv2.ximgproc.guidedFilter(guide, up, max(1, round(radius * scale)), eps * 255.0**2)
+
+
+def joint_bilateral(
+    up: np.ndarray, guide: np.ndarray, scale: int, sigma_space: float, sigma_colour: float
+) -> np.ndarray:
+    """Joint bilateral filter; sigma_space in LR pixels, sigma_colour on the [0, 1] colour scale."""
+    sigma = sigma_space * scale
+    diameter = 2 * max(1, round(1.5 * sigma)) + 1
+    return cv2.ximgproc.jointBilateralFilter(guide.astype(np.float32), up, diameter, sigma_colour * 255, sigma)
+
+
+def fast_global_smoother(
+    up: np.ndarray, guide: np.ndarray, scale: int, strength: float, sigma_colour: float
+) -> np.ndarray:
+    """Min et al.'s fast global smoother (weighted least squares); strength relative to scale^2."""
+    return cv2.ximgproc.fastGlobalSmootherFilter(guide, up, strength * scale**2, sigma_colour * 255)
+
+
+FILTERS: dict[str, Callable[..., np.ndarray]] = {
+    "guided_filter": guided_filter,
+    "joint_bilateral": joint_bilateral,
+    "fast_global_smoother": fast_global_smoother,
+}
+
+
+def tuned_settings(name: str, scale: int) -> dict[str, float]:
+    """A filter's settings at a scale, as ``python -m training.benchmark tune`` found them.
+
+    Raises:
+        ValueError: when that scale was never tuned.
+    """
+    by_scale = json.loads(TUNED_FILE.read_text())["settings"].get(name, {})
+    if str(scale) not in by_scale:
+        raise ValueError(
+            f"{name} was not tuned at scale {scale} (only {', '.join(by_scale) or 'none'}): "
+            f"run 'python -m training.benchmark tune --scales {scale}'"
+        )
+    return by_scale[str(scale)]
+
+
+def apply_filter(
+    name: str, depth_lr: np.ndarray, guide: np.ndarray, scale: int, settings: dict[str, float]
+) -> np.ndarray:
+    """Bicubic upsampling followed by one of `FILTERS`; LR holes stay holes. Returns (H, W) float32."""
+    invalid = ~np.isfinite(depth_lr)
+    source = fill_holes(depth_lr) if invalid.any() else depth_lr.astype(np.float32)
+    result = FILTERS[name](bicubic(source, scale=scale), guide, scale, **settings)
+    if invalid.any():
+        result[expand_mask(invalid, scale)] = np.nan
+    return result
+
+
+def _filter_method(name: str, scale: int, options: Options) -> Method:
+    settings = tuned_settings(name, scale)
+
+    def run(depth_lr: np.ndarray, guide: np.ndarray | None) -> np.ndarray:
+        return apply_filter(name, depth_lr, guide, scale, settings)
+
+    plain = Options(self_ensemble=options.self_ensemble)
+    note = ", ".join(f"{key} {value:g}" for key, value in settings.items())
+    return Method(_label(name, plain), True, None, run, note, plain)

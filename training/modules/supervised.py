@@ -1,0 +1,105 @@
+"""Plain supervised training of any network in the registry: L1 to the ground truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from depth_sr_ros.zoo.weights import load_weights, read_card, read_tensors
+
+from ..losses import l1_loss, tolerant_l1_loss
+from .base import Batch, DepthSRMethod
+from .grow import load_into_larger
+from .normalising import Normalise, NormalisedEntry, check_normalise, range_of
+from .optimisation import Optimisation
+from .rescale import load_from_scale
+
+
+class Supervised(DepthSRMethod):
+    """Minimise the L1 distance to the ground truth over valid pixels, in units of the whole map's range.
+
+    With a `tolerance` it is `tolerant_l1_loss`.
+
+    Args:
+        method: name of the network in the registry.
+        scale: upsampling factor.
+        size: "paper" or "lite".
+        options: further keyword arguments of the network.
+        optimisation: optimiser and schedule.
+        normalise: what a patch is normalised by inside the network: "patch" (its own range, so that any contrast is
+            seen at any size) or "frame" (the whole map's range, as a whole image is at inference).
+        weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale, as
+            its card says, it is carried over by `load_from_scale`, with other options, those of a smaller network, by
+            `load_into_larger`. None: random.
+        tolerance: levels of an 8-bit image, at least 0 and below 0.5; the part of an error within it counts a fifth. 0:
+            plain L1; above, for ground truth in whole levels and results that are rounded before they are scored.
+
+    Raises:
+        ValueError: an unknown `normalise`, or "frame" for a network that does not normalise its input; a tolerance
+            that is not in [0, 0.5).
+        WeightsError: weights that are missing, damaged, or cannot start this network.
+    """
+
+    def __init__(
+        self,
+        method: str = "dsrnet",
+        scale: int = 4,
+        size: str = "lite",
+        options: dict[str, Any] | None = None,
+        optimisation: Optimisation | None = None,
+        normalise: Normalise = "patch",
+        weights: str | None = None,
+        tolerance: float = 0.0,
+    ):
+        if not 0 <= tolerance < 0.5:
+            raise ValueError(f"tolerance must be in [0, 0.5) levels of an 8-bit image, got {tolerance}")
+        super().__init__(method, scale, size, options, optimisation)
+        if weights is not None:
+            self._start_from(weights)
+        check_normalise(normalise)
+        self.normalise, self.tolerance = normalise, tolerance
+        if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
+            raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
+        # in a tuple, so that the network's parameters are registered once
+        self._entry = (self.network if normalise == "patch" else NormalisedEntry(self.network),)
+
+    def _start_from(self, weights: str) -> None:
+        made_for = read_card(weights)
+        if made_for.scale != self.network.scale:
+            load_from_scale(self.network, weights, made_for.scale)
+            return
+        same_size = _shapes(read_tensors(weights)) == _shapes(self.network.state_dict())
+        if made_for.method == self.network.name and not same_size:
+            load_into_larger(self.network, weights)
+        else:
+            load_weights(self.network, weights)
+
+    def compiled_parts(self) -> list[nn.Module]:
+        return [self._entry[0]]
+
+    def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
+        self.check_batch(batch)
+        low, extent = range_of(batch, "frame") if self.normalise == "frame" else (0.0, 1.0)
+        output = low + extent * self._entry[0]((batch["depth_lr"] - low) / extent, self.guide_of(batch))
+        loss = self.distance(output, batch["depth_hr"], batch["valid"], batch)
+        self.check_finite(loss, batch)
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def distance(self, output: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """L1 over valid pixels, with the tolerance; `output` and `target` (B, 1, H, W) on any grid.
+
+        Raises:
+            ValueError: a tolerance, and a batch without `level` (B,), one level of an 8-bit image in the tensors' unit.
+        """
+        if self.tolerance == 0:
+            return l1_loss(output, target, valid)
+        if "level" not in batch:
+            raise ValueError("a tolerance needs the batch's key 'level', one level of an 8-bit image in its unit")
+        return tolerant_l1_loss(output, target, valid, self.tolerance * batch["level"].view(-1, 1, 1, 1))
+
+
+def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
