@@ -249,7 +249,7 @@ def test_export_refuses_what_is_no_checkpoint(tmp_path, capsys):
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     """CTKT with a fixed teacher over gloo: the same weights, errors and roles on both, the teacher unmoved."""
-    script = Path(__file__).parent / "methods" / "two_processes.py"
+    script = Path(__file__).parent / "modules" / "two_processes.py"
     environment = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path)],
