@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 # Google's sections, and no docstring where there is nothing to say. Of the other ament linters on PyPI, ament_flake8
 # wants single quotes and 99 columns where ruff decides here, and ament_xmllint fetches its schema from the network.
 PEP257 = --convention google --add-ignore D100 D101 D102 D103 D104 D105 D106 D107 D205 D209 D300 D402 D403 D415 D417
-RUFF_PATHS = depth_sr_ros training test launch setup.py
+RUFF_PATHS = depth_sr_ros training test examples launch setup.py
 
 venv := .venv/bin
 pip := $(venv)/python -m pip --disable-pip-version-check -qq install $(PIP_ARGS)

@@ -1,0 +1,61 @@
+"""Each script of examples/ runs as it stands, and the images that they read are what make_data.py makes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from depth_sr_ros.files import read_depth, read_guide
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+DATA = EXAMPLES / "data"
+
+
+def run(name: str, *arguments: str, cwd: Path, timeout: float = 150) -> str:
+    """Standard output of an example, which must succeed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_examples_are_short():
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text().splitlines()) < 60, path.name
+
+
+def test_data_is_what_make_data_makes(tmp_path):
+    run("make_data.py", str(tmp_path), cwd=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {path.name for path in DATA.iterdir()}
+    for name in ("depth.png", "truth.png"):
+        made, kept = read_depth(tmp_path / name), read_depth(DATA / name)
+        assert made.shape == kept.shape
+        same = np.isclose(made, kept, atol=0.002, equal_nan=True)  # 16 bits of millimetres, either way of rounding
+        assert same.mean() > 0.999, name
+    for name in ("rgb.jpg", "rgb_beside.jpg"):  # JPEG encoders differ
+        difference = read_guide(tmp_path / name).astype(float) - read_guide(DATA / name)
+        assert np.sqrt(np.mean(difference**2)) < 5, name
+
+
+def test_upsample_file(tmp_path):
+    lines = run("upsample_file.py", str(tmp_path), cwd=tmp_path).splitlines()
+    errors = dict(
+        re.fullmatch(r".*/(\w+)\.png: 240 x 180, mean error ([\d.]+) mm, .*", line).groups() for line in lines
+    )
+    assert list(errors) == ["bicubic", "dsrnet", "dada"]
+    assert float(errors["dsrnet"]) < 0.7 * float(errors["bicubic"])
+    assert float(errors["dada"]) < 0.7 * float(errors["bicubic"])
+    assert read_depth(tmp_path / "dada.png").shape == (180, 240)
+
+
+def test_upsample_video(tmp_path):
+    lines = run("upsample_video.py", cwd=tmp_path).splitlines()
+    starts = [re.search(r"(cold|warm) start", line)[1] for line in lines]
+    assert starts == ["cold", "warm", "warm", "warm", "warm", "warm", "cold", "warm"]
