@@ -27,7 +27,7 @@ export FASTDDS_DEFAULT_PROFILES_FILE := $(CURDIR)/config/fastdds_large_data.xml
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint bench clean distclean
+.PHONY: help venv demo test lint docs bench clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -60,11 +60,15 @@ lint: venv ## check the style: ruff, ament_pep257, and package.xml as colcon rea
 	$(venv)/ament_pep257 $(PEP257) -- depth_sr_ros training launch setup.py
 	$(venv)/python -c 'from catkin_pkg.package import parse_package; parse_package("package.xml").validate()'
 
+docs: venv ## build site/ from docs/ and the docstrings; a broken link or a wrong docstring fails
+	NO_MKDOCS_2_WARNING=1 $(venv)/mkdocs build --strict
+	@echo "open site/index.html (its search needs a server: $(venv)/python -m http.server --directory site)"
+
 bench: venv ## measure solver and methods on this machine
 	@$(venv)/python -m depth_sr_ros.cli bench
 
 clean: ## remove what builds, tests and demos left
-	rm -rf build install log demo_out *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build install log demo_out examples_out site *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean ## remove .venv too

@@ -81,7 +81,8 @@ def intrinsics_of_info(info, width: int, height: int) -> Intrinsics:
 
     Args:
         info: anything with CameraInfo's fields: a message of rclpy or of rosbags.
-        width, height: size of the image in pixels.
+        width: of the image, pixels.
+        height: of the image, pixels.
 
     Raises:
         ValueError: when K is not set, ROI or binning leave no image, or the sizes do not belong together.

@@ -22,7 +22,8 @@ def diffuse_adjust(
     Args:
         depth: (B, 1, H, W), the start, positive, without NaN; any unit. Not changed.
         source: (B, 1, h, w), the LR depth in the same unit, positive, NaN where invalid; H = s h, W = s w.
-        cv, ch: (B, 1, H - 1, W) and (B, 1, H, W - 1), coefficients in [0, 1], see `edge_coefficients`.
+        cv: (B, 1, H - 1, W), coefficients in [0, 1] of vertical neighbours, see `edge_coefficients`.
+        ch: (B, 1, H, W - 1), the same of horizontal ones.
         iterations: number of steps, >= 0 (the paper: 8000).
         step: the paper's lambda; below 1/4, else the diffusion is unstable.
 

@@ -15,7 +15,8 @@ class DiffusionOperator:
     its null space.
 
     Args:
-        cv, ch: (B, 1, H - 1, W) and (B, 1, H, W - 1), coefficients >= 0.
+        cv: (B, 1, H - 1, W), coefficients >= 0 of vertical neighbours.
+        ch: (B, 1, H, W - 1), the same of horizontal ones.
     """
 
     def __init__(self, cv: Tensor, ch: Tensor):

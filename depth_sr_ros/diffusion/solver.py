@@ -67,7 +67,8 @@ def solve_equilibrium(
         source: (B, 1, h, w), LR depth in the same unit, NaN where invalid (no constraint there: values flow in from
             the surroundings); positive if the adjustment is multiplicative. H = s h, W = s w. A sample without any
             valid cell is returned as it came, with zero gradient.
-        cv, ch: (B, 1, H - 1, W) and (B, 1, H, W - 1), coefficients >= 0, finite, see `edge_coefficients`.
+        cv: (B, 1, H - 1, W), coefficients >= 0 of vertical neighbours, finite, see `edge_coefficients`.
+        ch: (B, 1, H, W - 1), the same of horizontal ones.
         tolerance: relative residual to stop at, of every sample; None: 3.2e-4 / s, which kept the mean relative error
             below 1e-4 at every scale and scene measured.
         max_iterations: of conjugate gradients, in all; likewise in `backward`.

@@ -1,6 +1,6 @@
 """The demo: a synthetic recording (or yours) through the real node, guided and single, with metrics and a picture.
 
-python -m depth_sr_ros.replay.demo [--bag BAG] [--out DIR] [--method auto] [--scale 4]
+`python -m depth_sr_ros.replay.demo [--bag BAG] [--out DIR] [--method auto] [--scale 4]`
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class CSAN(Supervised):
         optimisation: optimiser and schedule; None: Adam 1e-4, halved every 20 epochs.
         stage_weight: of the terms of all stages but the last one.
         normalise: as in `Supervised`.
-        weights, tolerance: as in `Supervised`.
+        weights: as in `Supervised`.
+        tolerance: as in `Supervised`.
 
     Raises:
         ValueError: for a negative stage_weight.
