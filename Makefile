@@ -11,11 +11,10 @@ PYTEST_ARGS ?=
 # Google's sections, and no docstring where there is nothing to say. Of the other ament linters on PyPI, ament_flake8
 # wants single quotes and 99 columns where ruff decides here, and ament_xmllint fetches its schema from the network.
 PEP257 = --convention google --add-ignore D100 D101 D102 D103 D104 D105 D106 D107 D205 D209 D300 D402 D403 D415 D417
-RUFF_PATHS = depth_sr_ros training test examples launch setup.py
+CODE = depth_sr_ros training launch examples setup.py
 
 venv := .venv/bin
 pip := $(venv)/python -m pip --disable-pip-version-check -qq install $(PIP_ARGS)
-existing_paths = $(foreach path,$(RUFF_PATHS),$(wildcard $(path)))
 
 # Tests and demo talk over DDS: on this machine only, in a domain that no robot nearby uses. 1-101 are the
 # domains whose ports lie below Linux's ephemeral ones.
@@ -55,9 +54,11 @@ else
 	$(pytest) $(PYTEST_ARGS)
 endif
 
-lint: venv ## check the style: ruff, ament_pep257, and package.xml as colcon reads it
-	$(venv)/ruff check $(existing_paths)
-	$(venv)/ament_pep257 $(PEP257) -- depth_sr_ros training launch setup.py
+lint: venv ## check style and types: ruff, mypy, ament_pep257, and package.xml as colcon reads it
+	$(venv)/ruff check $(CODE) test
+	$(venv)/ruff format --check $(CODE) test
+	$(venv)/mypy $(patsubst launch,launch/*.py,$(CODE))
+	$(venv)/ament_pep257 $(PEP257) -- $(CODE)
 	$(venv)/python -c 'from catkin_pkg.package import parse_package; parse_package("package.xml").validate()'
 
 docs: venv ## build site/ from docs/ and the docstrings; a broken link or a wrong docstring fails
@@ -68,7 +69,7 @@ bench: venv ## measure solver and methods on this machine
 	@$(venv)/python -m depth_sr_ros.cli bench
 
 clean: ## remove what builds, tests and demos left
-	rm -rf build install log demo_out examples_out site *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build install log demo_out examples_out site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean ## remove .venv too

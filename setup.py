@@ -23,8 +23,8 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*", TRAINING, f"{TRAINING}.*"]),
     package_data={
-        NAME: ["weights/*.safetensors", "weights/*.json"],
-        TRAINING: ["configs/*.yaml", "benchmark/*.json", "benchmark/*.yaml"],
+        NAME: ["py.typed", "weights/*.safetensors", "weights/*.json"],
+        TRAINING: ["py.typed", "configs/*.yaml", "benchmark/*.json", "benchmark/*.yaml"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

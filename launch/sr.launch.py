@@ -1,10 +1,11 @@
 """Start the node `depth_sr`: `ros2 launch depth_sr_ros sr.launch.py --show-args` lists what can be set."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -23,7 +24,12 @@ TOPICS = {
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 """Environment variables by which a user chooses Fast DDS's transports."""
 
-OVERRIDES = {
+
+def numbers(text: str) -> list[float]:
+    return [float(word) for word in text.replace(",", " ").split()]
+
+
+OVERRIDES: dict[str, tuple[Callable[[str], str | int | list[float]], str]] = {
     "mode": (str, "auto, single or guided"),
     "scale": (int, "output size over input size: 2, 4, 8, 16; bicubic and dada_rgb any from 1 to 32"),
     "method_single": (str, "method for depth without RGB: auto, or one that `depth-sr models` lists"),
@@ -31,7 +37,7 @@ OVERRIDES = {
     "size": (str, "network size: lite or paper"),
     "device": (str, "auto, cpu, cuda or cuda:N"),
     "extrinsics": (
-        lambda text: [float(word) for word in text.replace(",", " ").split()],
+        numbers,
         "depth to RGB camera, optical frames: 'x y z qx qy qz qw', metres and quaternion; none: registered",
     ),
 }
@@ -39,7 +45,9 @@ OVERRIDES = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    def argument(name: str, default: str, description: str, choices=None) -> DeclareLaunchArgument:
+    def argument(
+        name: str, default: str, description: str, choices: Sequence[str] | None = None
+    ) -> DeclareLaunchArgument:
         return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
 
     return LaunchDescription(
@@ -67,7 +75,7 @@ def large_data_profile() -> list[SetEnvironmentVariable]:
     return [SetEnvironmentVariable(PROFILES[0], str(CONFIG / "fastdds_large_data.xml"))]
 
 
-def start_node(context) -> list[Node]:
+def start_node(context: LaunchContext) -> list[Node]:
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
@@ -76,7 +84,7 @@ def start_node(context) -> list[Node]:
         topics.update(yaml.safe_load((CONFIG / "cameras" / f"{value('camera')}.yaml").read_text()))
     topics.update({name: value(name) for name in TOPICS if value(name)})
 
-    parameters = {"use_sim_time": value("use_sim_time") == "true"}
+    parameters: dict[str, bool | str | int | list[float]] = {"use_sim_time": value("use_sim_time") == "true"}
     for name, (read, text) in OVERRIDES.items():
         if not value(name):
             continue

@@ -28,8 +28,9 @@ def launch_file():
     tree = ast.parse((ROOT / "launch" / "sr.launch.py").read_text())
     tables = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            tables[node.targets[0].id] = [ast.literal_eval(key) for key in node.value.keys]
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            tables[target.id] = [ast.literal_eval(key) for key in node.value.keys]
     return tables
 
 

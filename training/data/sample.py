@@ -103,7 +103,7 @@ class Source(ABC):
         return []
 
     def scene_of(self, index: int) -> str:
-        """ "<data set>/<scene>" of sample `index`: equal for every copy, view and size of one real scene.
+        """`<data set>/<scene>` of sample `index`: equal for every copy, view and size of one real scene.
 
         Splits go by it, so that no scene is both trained on and validated on.
         """
