@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from .base import DepthSRModel, ResidualNetwork
 from .bicubic import Bicubic
 from .bridgenet import BridgeNet
@@ -16,6 +18,36 @@ from .dsrnet import DSRNet
 from .equilibrium import EquilibriumModel
 
 _REGISTRY: dict[str, type[DepthSRModel]] = {cls.name: cls for cls in (Bicubic, BridgeNet, CSAN, DADA, DadaRGB, DSRNet)}
+
+
+Model = TypeVar("Model", bound=type[DepthSRModel])
+
+
+def register_model(cls: Model) -> Model:
+    """Add a network from outside the package to the registry, under its `name`; also as a class decorator.
+
+    Then `create_model`, `DepthUpsampler`, `save_weights` and `load_model` take that name in this process.
+
+    Args:
+        cls: a subclass of `DepthSRModel` or `ResidualNetwork` with a `name` of its own.
+
+    Returns:
+        `cls`.
+
+    Raises:
+        TypeError: `cls` is no such subclass, or leaves an abstract method out.
+        ValueError: it has no name, or another class has that name.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, DepthSRModel)):
+        raise TypeError(f"expected a subclass of DepthSRModel, got {cls!r}")
+    if cls.__abstractmethods__:
+        raise TypeError(f"{cls.__name__} lacks {', '.join(sorted(cls.__abstractmethods__))}")
+    if not cls.name:
+        raise ValueError(f"{cls.__name__} has no name: set the class attribute `name`")
+    if _REGISTRY.get(cls.name, cls) is not cls:
+        raise ValueError(f"the name {cls.name!r} is taken by {_REGISTRY[cls.name].__name__}: choose another one")
+    _REGISTRY[cls.name] = cls
+    return cls
 
 
 def list_models() -> list[str]:
@@ -63,4 +95,12 @@ def create_model(name: str, scale: int, size: str | None = None, **options) -> D
     return cls(scale=scale, size=size, **options)
 
 
-__all__ = ["DepthSRModel", "ResidualNetwork", "create_model", "diffuses", "list_models", "model_class"]
+__all__ = [
+    "DepthSRModel",
+    "ResidualNetwork",
+    "create_model",
+    "diffuses",
+    "list_models",
+    "model_class",
+    "register_model",
+]

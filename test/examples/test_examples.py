@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from depth_sr_ros.files import read_depth, read_guide
 
@@ -59,3 +60,28 @@ def test_upsample_video(tmp_path):
     lines = run("upsample_video.py", cwd=tmp_path).splitlines()
     starts = [re.search(r"(cold|warm) start", line)[1] for line in lines]
     assert starts == ["cold", "warm", "warm", "warm", "warm", "warm", "cold", "warm"]
+
+
+def test_own_camera(tmp_path):
+    output = run("own_camera.py", cwd=tmp_path)
+    errors = {name: float(error) for name, error in re.findall(r"^(.*): mean error ([\d.]+) mm$", output, re.MULTILINE)}
+    assert errors["RGB projected"] < 0.8 * errors["RGB as it is"] < errors["bicubic"]
+    launch = output.splitlines()[-1]
+    assert launch.startswith("ros2 launch depth_sr_ros sr.launch.py ") and "depth_image:=/my_camera/" in launch
+
+
+def test_add_network(tmp_path):
+    output = run("add_network.py", str(tmp_path), cwd=tmp_path)
+    errors = dict(re.findall(r"^(\w+): mean error ([\d.]+) mm", output, re.MULTILINE))
+    assert float(errors["tiny_net"]) < 0.9 * float(errors["bicubic"])
+    assert (tmp_path / "tiny_net_lite_x4.safetensors").is_file()
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+def test_live_client(tmp_path):
+    pytest.importorskip("rclpy")
+    lines = run("live_client.py", cwd=tmp_path).splitlines()
+    frames = [re.fullmatch(r"240 x 180 16UC1, (\d+) to (\d+) mm", line) for line in lines]
+    assert len(frames) == 5 and all(frames)
+    assert all(200 < int(frame[1]) < int(frame[2]) < 10_000 for frame in frames)
