@@ -44,6 +44,7 @@ setup(
         "matplotlib",
         "numpy",
         "opencv-contrib-python-headless",
+        "Pillow",
         "pydantic>=2.6",
         "rich",
         "rosbags",

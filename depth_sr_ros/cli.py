@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser(with_bench=argv[:1] == ["bench"])
     args = parser.parse_args([_told_from_options(word) for word in argv])
     try:
-        with _ended_by_signals():
+        with _ended_by_signals(), _warnings_in_one_line(args.command):
             result = args.run(args)
             sys.stdout.flush()  # a reader that has gone shows here at the latest, not while Python exits
     except BrokenPipeError:
@@ -56,6 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _told_from_options(word: str) -> str:
     """`word`, or " -1e-3" for "-1e-3": negative numbers that argparse takes for options in Python before 3.14."""
     return f" {word}" if re.fullmatch(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", word, re.IGNORECASE) else word
+
+
+@contextmanager
+def _warnings_in_one_line(command: str):
+    """Show Python warnings on standard error without the source line that raised them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"depth-sr {command}: warning: {message}", file=sys.stderr)
+        yield
 
 
 @contextmanager
@@ -205,7 +214,7 @@ def _upsample(args: argparse.Namespace) -> None:
         result = upsampler.upsample(depth, guide)
         progress(f"{network} x{args.scale}", 1, 1)
     seconds = time.perf_counter() - start
-    write_depth(args.output, result)
+    result = write_depth(args.output, result)  # what the file holds: the summary must be true of it
     valid = valid_mask(result)
     summary = {
         "output": str(args.output),

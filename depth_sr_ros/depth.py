@@ -14,8 +14,8 @@ def to_metres(raw: np.ndarray, max_depth: float = np.inf) -> np.ndarray:
     """Convert a sensor's depth image to float32 metres with NaN for every invalid pixel.
 
     Args:
-        raw: (H, W) uint16 millimetres (0 and 65535 invalid) or float32/float64 metres (NaN, +-Inf and <= 0 invalid),
-            as REP 117 and REP 118 define 16UC1 and 32FC1.
+        raw: (H, W) uint16 millimetres (0 and 65535 invalid) or float metres of any width (NaN, +-Inf and <= 0
+            invalid), as REP 117 and REP 118 define 16UC1 and 32FC1; either byte order.
         max_depth: readings beyond this many metres are invalid too.
 
     Returns:
@@ -26,14 +26,15 @@ def to_metres(raw: np.ndarray, max_depth: float = np.inf) -> np.ndarray:
     """
     if raw.ndim != 2 or raw.size == 0:
         raise ValueError(f"a depth image has shape (H, W) and at least one pixel, got {raw.shape}")
-    if raw.dtype == np.uint16:
+    if raw.dtype.kind == "u" and raw.dtype.itemsize == 2:  # of either byte order
         depth = raw.astype(np.float32) / np.float32(1000)  # dividing rounds once: 1500 mm is 1.5 m exactly
         invalid = (raw == 0) | (raw == MILLIMETRES_SATURATED)
-    elif raw.dtype in (np.float32, np.float64):
-        depth = raw.astype(np.float32)
+    elif raw.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, so invalid
+            depth = raw.astype(np.float32)
         invalid = ~(np.isfinite(depth) & (depth > 0))
     else:
-        raise ValueError(f"a depth image is uint16 millimetres or float32 metres, got {raw.dtype}")
+        raise ValueError(f"a depth image is uint16 millimetres or float metres, got {raw.dtype}")
     if np.isfinite(max_depth):
         invalid |= depth > max_depth
     depth[invalid] = np.nan

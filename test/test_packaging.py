@@ -14,7 +14,7 @@ import depth_sr_ros
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {name: ROOT / name for name in ("depth_sr_ros", "training")}
-IMPORT_NAMES = {"opencv-contrib-python-headless": "cv2", "rosbags-image": "rosbags"}
+IMPORT_NAMES = {"opencv-contrib-python-headless": "cv2", "Pillow": "PIL", "rosbags-image": "rosbags"}
 OPTIONAL = {"onnxruntime", "openvino", "tf2_ros"}
 """Used where installed; the code that imports them says what to do without."""
 

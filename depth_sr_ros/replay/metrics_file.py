@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from depth_sr_ros.atomic import write_file
+
 CONTRACT = ("frames_in", "frames_out", "method", "scale", "latency_ms_p50", "mae_m", "mae_bicubic_m")
 """Names that are always present; null where they cannot be known (no ground truth, no output)."""
 
@@ -29,8 +31,7 @@ def ordered(metrics: dict) -> dict:
 def write_metrics(metrics: dict, path: str | Path) -> Path:
     """Write `ordered(metrics)` as JSON, digits after the sixth significant one dropped; returns `path`."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(ordered(metrics), indent=2) + "\n")
+    write_file(path, json.dumps(ordered(metrics), indent=2) + "\n")
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.replay.scoring import Example
 from depth_sr_ros.synthetic.sensor import relative_jump
 
@@ -59,8 +61,9 @@ def draw_panel(example: Example, path: str | Path, method: str, scale: int, metr
         axis.set_axis_off()
     figure.suptitle(_caption(method, scale, metrics), fontsize=15)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix[1:] or "png")
+    write_file(path, picture.getvalue())
     return path
 
 

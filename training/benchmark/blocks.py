@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from depth_sr_ros.atomic import write_file
+
 from .datasets import DatasetError
 
 BLOCK = re.compile(r"<!-- benchmark:(?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- /benchmark:(?P=name) -->", re.DOTALL)
@@ -30,7 +32,7 @@ def write_blocks(page: Path, texts: dict[str, str]) -> list[str]:
         written.append(name)
         return f"<!-- benchmark:{name} -->\n{texts[name].strip()}\n<!-- /benchmark:{name} -->"
 
-    page.write_text(BLOCK.sub(renew, page.read_text()))
+    write_file(page, BLOCK.sub(renew, page.read_text()))
     return written
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.markdown import Markdown
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.zoo.weights import WeightsError, save_weights
 
 from ..export import card_of, read_checkpoint
@@ -81,7 +82,7 @@ class Run:
     def train(self, overrides: list[str], root: Path) -> int:
         """Train, or go on (`check` first); the exit status. `root` holds the data."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / MADE_WITH).write_text(json.dumps(self.made_with(overrides), indent=1) + "\n")
+        write_file(self.folder / MADE_WITH, json.dumps(self.made_with(overrides), indent=1) + "\n")
         environment = {**os.environ, "DEPTH_SR_DATA": str(root.resolve())}
         command = [sys.executable, "-m", "training", *self.arguments(overrides)]
         return subprocess.run(command, check=False, env=environment).returncode
@@ -190,9 +191,8 @@ def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
     for page in arguments.write:
         print(f"{page}: {', '.join(write_blocks(page, {BLOCK: text}))} written")
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         records = [result.as_json() for result in results]
-        arguments.json.write_text(json.dumps({"command": command, "machine": machine(), "results": records}, indent=1))
+        write_file(arguments.json, json.dumps({"command": command, "machine": machine(), "results": records}, indent=1))
     return 0
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from depth_sr_ros.atomic import write_file
+
 from . import tables as report
 from .arguments import add_method_options, check_choices, entries_of, floats, integers, names, progress_bar
 from .budget import budget_command, budget_parser
@@ -122,9 +124,8 @@ def run_command(arguments: argparse.Namespace, argv: list[str]) -> int:
     report.print_report(tables, costs, console)
     command = "python -m training.benchmark " + shlex.join(argv)
     if arguments.output:
-        arguments.output.mkdir(parents=True, exist_ok=True)
         page = arguments.output / "benchmark.md"
-        page.write_text(report.markdown(tables, costs, command, problems))
+        write_file(page, report.markdown(tables, costs, command, problems))
         console.print(f"{page} and {len(pictures)} pictures written")
     if arguments.json:
         report.write_json(arguments.json, results, tables, command, problems)

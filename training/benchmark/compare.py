@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.diffusion.consistency import ADJUSTMENTS
 from depth_sr_ros.models import diffuses, list_models, model_class
 from depth_sr_ros.zoo.weights import bundled_cards
@@ -125,7 +126,6 @@ def compare_command(arguments: argparse.Namespace) -> int:
     for page in arguments.write:
         print(f"{page}: {', '.join(write_blocks(page, texts))} written")
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         records = [result.as_json() for found in results.values() for result in found]
         document = {
             "command": command,
@@ -134,7 +134,7 @@ def compare_command(arguments: argparse.Namespace) -> int:
             "consistency": [result.as_json() for result in comparison.consistency],
             "problems": problems,
         }
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+        write_file(arguments.json, json.dumps(document, indent=1) + "\n")
     return 0
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from depth_sr_ros.files import read_guide
+
+from ..data.files import read_grey
 from .protocols import P1, P2, Protocol
 
 SCENES_2005 = ("Art", "Books", "Dolls", "Laundry", "Moebius", "Reindeer")
@@ -65,14 +67,10 @@ def read_image(path: Path, colour: bool) -> np.ndarray:
     Raises:
         DatasetError: when the file is missing or no image.
     """
-    if not path.is_file():
-        raise DatasetError(f"missing file {path}")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise DatasetError(f"{path} is no readable image")
-    if colour:
-        return np.ascontiguousarray(image[..., ::-1])
-    return image if image.ndim == 2 else image[..., 0]
+    try:
+        return read_guide(path) if colour else read_grey(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(str(error)) from None
 
 
 def middlebury2005(root: Path, scenes: list[str] | None) -> Scenes:

@@ -17,6 +17,7 @@ import numpy as np
 
 from depth_sr_ros.depth import to_metres
 
+from ..data.files import visible
 from ..data.sample import Source
 from ..data.sources import create_source
 from ..data.sources.middlebury_2006 import SCENES_2006
@@ -104,7 +105,7 @@ def folder(root: Path, scenes: list[str] | None) -> Scenes:
 
 def sevenscenes(root: Path, scenes: list[str] | None) -> Scenes:
     """7-Scenes, ``frame-*.depth.png`` in mm: Kinect v1 depth, no guide because the colour is not registered to it."""
-    files = {path.name.removesuffix(".depth.png"): path for path in sorted(root.glob("frame-*.depth.png"))}
+    files = {path.name.removesuffix(".depth.png"): path for path in visible(root.glob("frame-*.depth.png"))}
     chosen = choose_scenes(root, scenes, tuple(files), lambda name: True)
 
     def load(name: str) -> Scene:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.resize import repeat
 
 from .runner import Outputs
@@ -56,11 +58,12 @@ def draw(case: Outputs, folder: Path) -> Path:
     figure.colorbar(image, ax=list(axes[2]), shrink=0.9, label=f"|error|, {protocol.unit}")
     noise = f", noise {case.noise:g}" if case.noise else ""
     figure.suptitle(f"{case.scene.name}, x{case.scale}, LR kernel {case.lr_kernel}{noise}")
-    folder.mkdir(parents=True, exist_ok=True)
     suffix = f"_noise{case.noise:g}" if case.noise else ""
     name = case.scene.name.replace("/", "_")
     path = folder / f"{name}_x{case.scale}_{case.lr_kernel}{suffix}.png"
-    figure.savefig(path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_file(path, picture.getvalue())
     return path
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from depth_sr_ros.atomic import write_file
+
 from . import sensor_report, sensors
 from .arguments import (
     SHIPPED,
@@ -72,7 +74,6 @@ def sensor_command(arguments: argparse.Namespace) -> int:
     for page in arguments.write:
         print(f"{page}: {', '.join(write_blocks(page, texts))} written")
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         document = {"command": command, "results": [r.as_json() for r in results], "problems": problems}
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+        write_file(arguments.json, json.dumps(document, indent=1) + "\n")
     return 0

@@ -22,6 +22,7 @@ from depth_sr_ros.evaluation import metrics
 from depth_sr_ros.resize import block_mean
 from depth_sr_ros.synthetic import sensor
 
+from ..data.files import visible
 from ..data.splits import VALIDATION_SCENES
 from .datasets import DatasetError, read_image
 from .planes import denoise, deviation, planar_regions
@@ -130,7 +131,7 @@ def find_groups(root: Path) -> dict[str, list[Callable[[], SensorFrame]]]:
     if not root.is_dir():
         raise DatasetError(f"no folder {root}: give the folder that holds the recordings with --root")
     groups = {}
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+    for folder in visible(path for path in root.iterdir() if path.is_dir()):
         frames = [*_seven_scenes(folder), *_pairs(folder), *_disparities(folder)]
         if frames:
             groups[folder.name] = frames
@@ -143,13 +144,13 @@ def find_groups(root: Path) -> dict[str, list[Callable[[], SensorFrame]]]:
 
 
 def _seven_scenes(folder: Path) -> Iterator[Callable[[], SensorFrame]]:
-    for path in sorted(folder.glob("frame-*.depth.png")):
+    for path in visible(folder.glob("frame-*.depth.png")):
         yield lambda path=path: SensorFrame(folder.name, path.name, _metres(path), None, True)
 
 
 def _pairs(folder: Path) -> Iterator[Callable[[], SensorFrame]]:
-    depths = sorted((folder / "depth").glob("*.png"))
-    colours = next((found for name in ("color", "rgb") if (found := sorted((folder / name).glob("*.*")))), [])
+    depths = visible((folder / "depth").glob("*.png"))
+    colours = next((found for name in ("color", "rgb") if (found := visible((folder / name).glob("*.*")))), [])
     if depths and colours and len(colours) != len(depths):
         raise DatasetError(f"{folder} has {len(depths)} depth and {len(colours)} colour images: they must agree")
     for index, path in enumerate(depths):

@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.inference.precision import fastest_precision
 
 from .datasets import SCENES_2005
@@ -295,5 +296,4 @@ def write_json(path: Path, results: list[Result], tables: list[ScoreTable], comm
         "published": published,
         "problems": problems,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    write_file(path, json.dumps(document, indent=1) + "\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.evaluation import metrics
 
 from .datasets import Scene
@@ -48,7 +49,7 @@ def tune_command(arguments: argparse.Namespace) -> int:
     document["date"] = datetime.date.today().isoformat()
     document["scenes"] = [scene.name for scene in scenes]
     document["lr_kernel"] = "bicubic (imresize)"
-    arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+    write_file(arguments.out, json.dumps(document, indent=1) + "\n")
     print(f"{arguments.out} written")
     return 0
 

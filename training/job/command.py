@@ -21,6 +21,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from depth_sr_ros.atomic import write_file
+
 from ..cli import DATA_ROOT, find_data, launch, run
 from .deliver import export
 from .entries import ENTRIES, Entry, chosen
@@ -100,9 +102,7 @@ class Report:
     def add(self, entry: Entry, result: dict[str, Any]) -> None:
         """Write the entry's result, in one move."""
         self.entries[entry.name] = result
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.entries, indent=2) + "\n")
-        os.replace(partial, self.path)
+        write_file(self.path, json.dumps(self.entries, indent=2) + "\n")
 
 
 def attempt(entry: Entry, given: argparse.Namespace, overrides: list[str], report: Report) -> bool:
@@ -121,7 +121,7 @@ def train(entry: Entry, given: argparse.Namespace, overrides: list[str], report:
     checkpoint = folder / "last.ckpt"
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "entry.yaml"
-    config.write_text(yaml.safe_dump(entry.merged(settings(entry.name, given, cuda)), sort_keys=False))
+    write_file(config, yaml.safe_dump(entry.merged(settings(entry.name, given, cuda)), sort_keys=False))
     resume = ["--ckpt_path", str(checkpoint)] if checkpoint.is_file() else []
     print(f"{entry.name}: {'going on from ' + str(checkpoint) if resume else 'starting'}", flush=True)
     if run(["fit", "--config", str(config), *overrides, *resume]) != 0:

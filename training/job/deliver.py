@@ -6,6 +6,7 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.zoo.weights import save_weights, weights_path
 
 from ..export import card_of, read_checkpoint
@@ -54,6 +55,6 @@ def split(path: Path, limit: int) -> list[Path]:
     parts = []
     for start in range(0, len(data), limit):
         parts.append(path.with_name(f"{path.name}.part{len(parts):02d}"))
-        parts[-1].write_bytes(data[start : start + limit])
+        write_file(parts[-1], data[start : start + limit])
     path.unlink()
     return parts

@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from depth_sr_ros.atomic import write_file
+
 from ..data import SOURCES, Source
 from ..data.sources.scene_files import FileSource
 from ..data.splits import refuse_test_scenes
@@ -45,7 +47,7 @@ def pack(entries: Iterable[Entry], root: Path, folder: Path, max_mb: float) -> i
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)
         manifest[name.as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    write_file(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     return size
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import lightning as L
 import torch
 from torch import nn
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.models import DepthSRModel, create_model
 from depth_sr_ros.resize import bicubic
 
@@ -138,9 +140,10 @@ class DepthSRMethod(L.LightningModule):
         if torch.isfinite(loss):
             return
         folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"non_finite_batch_step{self.global_step}_rank{self.global_rank}.pt"
-        torch.save({key: v.cpu() if torch.is_tensor(v) else v for key, v in batch.items()}, path)
+        content = io.BytesIO()
+        torch.save({key: v.cpu() if torch.is_tensor(v) else v for key, v in batch.items()}, content)
+        write_file(path, content.getvalue())
         raise NonFiniteLoss(
             f"the loss is {loss.item()} at step {self.global_step}; the batch ({', '.join(batch['name'])}) is saved "
             f"in {path}. Lower the learning rate, set gradient_clip, or look for broken data there."

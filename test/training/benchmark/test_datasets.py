@@ -47,7 +47,7 @@ def test_missing_and_unknown_scenes_are_named(small2005, tmp_path):
     with pytest.raises(DatasetError, match=r"no folder .*nowhere: give the data set's folder with --root"):
         list(middlebury2005(tmp_path / "nowhere", None))
     (small2005 / "Laundry" / "color.png").write_bytes(b"no image")
-    with pytest.raises(DatasetError, match=r"color\.png is no readable image"):
+    with pytest.raises(DatasetError, match=r"color\.png cannot be read"):
         list(middlebury2005(small2005, ["Laundry"]))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from depth_sr_ros.depth import to_metres
 
-from ..files import read_grey
+from ..files import read_grey, visible
 from ..sample import Unit
 from .scene_files import Entry, FileSource
 
@@ -60,7 +60,7 @@ class DIML(FileSource):
 
     def _indoor(self, folder: Path) -> list[Entry]:
         entries = []
-        for depth in sorted(folder.glob("*/depth_filled/*_depth_filled.png")):
+        for depth in visible(folder.glob("*/depth_filled/*_depth_filled.png")):
             name, place = depth.stem.removesuffix("_depth_filled"), depth.parent.parent
             guide = place / "color" / f"{name}_c.png"
             if not guide.is_file():
@@ -70,7 +70,7 @@ class DIML(FileSource):
 
     def _outdoor(self, folder: Path) -> list[Entry]:
         entries = []
-        for depth in sorted(folder.glob("depthmap/*.png")):
+        for depth in visible(folder.glob("depthmap/*.png")):
             guide = folder / "outleft" / depth.name
             if not guide.is_file():
                 self._lacks(guide, "colour of this frame")

@@ -8,19 +8,20 @@ from typing import Literal
 
 import numpy as np
 
-from depth_sr_ros.depth import to_metres
+from depth_sr_ros.files import DEPTH_SUFFIXES, read_depth
 
-from ..files import read_disparity, read_grey, read_pfm
+from ..files import read_disparity, visible
 from ..sample import Unit
 from .middlebury_2006 import SCENES_2005
 from .scene_files import Entry, FileSource, natural
 
-DEPTH_SUFFIXES = (".png", ".pgm", ".tif", ".tiff", ".pfm", ".npy")
+COLOUR_FOLDERS = ("color", "colour", "rgb", "image", "images", "img")
 COLOUR_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".bmp")
 
 
 class PairFolder(FileSource):
-    """Pairs by equal file name: <root>/depth/NAME.png with <root>/color/NAME.png (or colour/, rgb/; .jpg too).
+    """Pairs by equal file name: <root>/depth/NAME.png with <root>/color/NAME.png (or colour/, rgb/, image/,
+    images/, img/; .jpg too).
 
     Depth with unit "m": 16-bit images hold millimetres (0 and 65535 invalid), .npy and .pfm float metres (NaN,
     infinite and <= 0 invalid). With unit "disparity": 8- or 16-bit images or .pfm, 0 and infinite invalid. Colour
@@ -29,7 +30,9 @@ class PairFolder(FileSource):
     """
 
     layout = "folder"
-    looked_for = "depth/*.png (16-bit millimetres; also .npy, .pfm, .tif) and color/ or rgb/ with equal file names"
+    looked_for = (
+        "depth/*.png (16-bit millimetres; also .npy, .pfm, .tif) and color/, rgb/ or image/ with equal file names"
+    )
 
     def __init__(
         self,
@@ -41,14 +44,15 @@ class PairFolder(FileSource):
         """Index the pairs under `root`.
 
         Args:
-            root: folder with depth/ and color/, colour/ or rgb/.
+            root: folder with depth/ and one of `COLOUR_FOLDERS`.
             unit: what the depth images hold.
             max_depth: readings beyond this many metres are invalid (unit "m").
             pair: "name" by equal file names; "order": first with first in sorted order, equally many of both.
 
         Raises:
             FileNotFoundError: no `root`, or no depth image in <root>/depth.
-            ValueError: unknown unit or pairing; with pair="order" as many colour as depth images are not there.
+            ValueError: unknown unit or pairing; with pair="order" as many colour as depth images are not there; with
+                pair="name" no colour image has a depth image's name.
         """
         if unit not in ("m", "disparity"):
             raise ValueError(f"folder: unit must be 'm' or 'disparity', got {unit!r}")
@@ -58,13 +62,16 @@ class PairFolder(FileSource):
         super().__init__(root)
 
     def _scan(self, root: Path) -> list[Entry]:
-        folder = root / "depth"
-        if not folder.is_dir():
-            self._lacks(folder, "the folder of depth images")
+        inside = visible(root.iterdir()) if root.is_dir() else []
+        folders = {path.name.lower(): path for path in inside if path.is_dir()}
+        folder = folders.get("depth")
+        if folder is None:
+            self._lacks(root / "depth", "the folder of depth images")
             return []
-        colour = next((root / name for name in ("color", "colour", "rgb") if (root / name).is_dir()), None)
+        colour = next((folders[name] for name in COLOUR_FOLDERS if name in folders), None)
         if colour is None:
-            self._lacks(root / "color", "the folder of colour images (only depth-only training is possible)")
+            what = f"the folder of colour images, or one of {', '.join(COLOUR_FOLDERS[1:])} (else depth-only training)"
+            self._lacks(root / COLOUR_FOLDERS[0], what)
         depths = _files(folder, DEPTH_SUFFIXES)
         colours = _files(colour, COLOUR_SUFFIXES) if colour else []
         if self.pair == "order":
@@ -75,6 +82,11 @@ class PairFolder(FileSource):
                 )
             return [Entry(d.stem, self._scene(d), d, c) for d, c in zip(depths, colours)]
         by_name = {path.stem: path for path in colours}
+        if depths and colours and not any(path.stem in by_name for path in depths):
+            raise ValueError(
+                f"{root}: no colour image has the name of a depth image ({depths[0].name}, {colours[0].name}): give "
+                "them equal names, or pair='order' to pair the first with the first"
+            )
         for path in depths:
             if colour is not None and path.stem not in by_name:
                 self._lacks(colour / f"{path.stem}.png", f"colour image for depth/{path.name}")
@@ -89,17 +101,9 @@ class PairFolder(FileSource):
     def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
         if self.unit == "disparity":
             return read_disparity(entry.depth), "disparity", 1.0
-        suffix = entry.depth.suffix.lower()
-        if suffix == ".npy":
-            raw = np.load(entry.depth, allow_pickle=False)
-        else:
-            raw = read_pfm(entry.depth) if suffix == ".pfm" else read_grey(entry.depth)
-        try:
-            return to_metres(raw, self.max_depth), "m", 1.0
-        except ValueError as error:
-            raise ValueError(f"{entry.depth}: {error}") from error
+        return read_depth(entry.depth, self.max_depth), "m", 1.0
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    found = (path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    found = [path for path in visible(folder.iterdir()) if path.suffix.lower() in suffixes and path.is_file()]
     return sorted(found, key=lambda path: natural(path.name))

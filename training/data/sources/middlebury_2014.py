@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..files import read_pfm
+from ..files import read_disparity
 from ..sample import Unit
 from .scene_files import Entry, FileSource, first_existing
 
@@ -105,8 +105,7 @@ class _Middlebury1421(FileSource):
         return f"{self.layout}/{scene}"
 
     def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
-        disparity = read_pfm(entry.depth)
-        disparity[~(np.isfinite(disparity) & (disparity > 0))] = np.nan
+        disparity = read_disparity(entry.depth)
         if self.unit == "disparity":
             return disparity, "disparity", 1.0
         c = read_calibration(entry.depth.parent / "calib.txt")

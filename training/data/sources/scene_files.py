@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import read_disparity, read_rgb
+from depth_sr_ros.files import read_guide
+
+from ..files import read_disparity
 from ..sample import Missing, RGBDSample, Source, Unit, existing_root
 
 
@@ -55,7 +57,7 @@ class FileSource(Source):
     def __getitem__(self, index: int) -> RGBDSample:
         entry = self._entries[index]
         depth, unit, disparity_scale = self._read_depth(entry)
-        guide = None if entry.guide is None else read_rgb(entry.guide)
+        guide = None if entry.guide is None else read_guide(entry.guide)
         return RGBDSample(depth, guide, entry.name, unit, disparity_scale)
 
     def scene_of(self, index: int) -> str:

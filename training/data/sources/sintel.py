@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..files import read_dpt
+from ..files import read_dpt, visible
 from ..sample import Unit
 from .scene_files import Entry, FileSource
 
@@ -59,8 +59,8 @@ class Sintel(FileSource):
         if image_root is None:
             self._lacks(root / "training" / self.rendering, "the image download")
         entries = []
-        for sequence in sorted(path for path in depth_root.iterdir() if path.is_dir()):
-            for path in sorted(sequence.glob("frame_*.dpt"))[:: self.every]:
+        for sequence in visible(path for path in depth_root.iterdir() if path.is_dir()):
+            for path in visible(sequence.glob("frame_*.dpt"))[:: self.every]:
                 guide = image_root and image_root / sequence.name / f"{path.stem}.png"
                 if guide and not guide.is_file():
                     self._lacks(guide, "colour of this frame")

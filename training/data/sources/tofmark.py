@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from ..files import read_grey, read_pfm, read_rgb
+from depth_sr_ros.files import read_guide
+
+from ..files import read_values, visible
 from ..sample import RGBDSample, existing_root
 from .scene_files import Entry, FileSource
 
@@ -48,7 +50,7 @@ class ToFMark(FileSource):
 
     def _scan(self, root: Path) -> list[Entry]:
         entries = []
-        files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES]
+        files = [path for path in visible(root.rglob("*")) if path.suffix.lower() in SUFFIXES]
         for scene in SCENES:
             own = [path for path in files if scene.lower() in str(path.relative_to(root)).lower()]
             truth = _with_word(own, scene, TRUTH)
@@ -72,20 +74,17 @@ class ToFMark(FileSource):
                 f"{self._readings[entry.name]}: the ToF reading must lie in the view of the ground truth, "
                 f"{depth.shape}, got {measured.shape}"
             )
-        guide = None if entry.guide is None else read_rgb(entry.guide)
+        guide = None if entry.guide is None else read_guide(entry.guide)
         return RGBDSample(depth, guide, entry.name, "m", measured=measured)
 
     def _metres(self, path: Path) -> np.ndarray:
-        suffix = path.suffix.lower()
-        if suffix == ".mat":
+        if path.suffix.lower() == ".mat":
             arrays = [v for k, v in scipy.io.loadmat(path).items() if not k.startswith("_") and np.ndim(v) == 2]
             if len(arrays) != 1:
                 raise ValueError(f"{path}: expected one two-dimensional variable, got {len(arrays)}")
             raw = arrays[0]
-        elif suffix == ".npy":
-            raw = np.load(path, allow_pickle=False)
         else:
-            raw = read_pfm(path) if suffix == ".pfm" else read_grey(path)
+            raw = read_values(path)
         depth = np.asarray(raw, np.float32) * np.float32(self.metres_per_unit)
         depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
         return depth
