@@ -104,6 +104,11 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
 
 
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    text = "auto: what serves a camera (default); clean: for MATLAB bicubic LR; a bundled variant's name; or a "
+    parser.add_argument("--weights", default="auto", help=f"{text}.safetensors file")
+
+
 def _add_lr_kernel(parser: argparse.ArgumentParser) -> None:
     text = "what diffusion methods (dada, dada_rgb) hold the result to (default: what the weights were trained for)"
     parser.add_argument("--lr-kernel", choices=LR_KERNELS, help=text)
@@ -124,7 +129,7 @@ def _add_upsample(commands) -> None:
         default="auto",
         help="of networks; auto: float16 on CUDA, bfloat16 on a CPU that computes in it, else float32 (default auto)",
     )
-    p.add_argument("--weights", help="a bundled variant's name or a .safetensors file")
+    _add_weights(p)
     p.add_argument("--consistent", action="store_true", help="make the output's block mean equal the input")
     text = "with --consistent: shift or scale the pixels of a cell (default additive)"
     p.add_argument("--consistent-adjustment", choices=ADJUSTMENTS, default="additive", help=text)
@@ -188,12 +193,13 @@ def _upsample(args: argparse.Namespace) -> None:
     from depth_sr_ros.depth import valid_mask
     from depth_sr_ros.files import read_depth, read_guide, write_depth
     from depth_sr_ros.inference.upsampler import DepthUpsampler
-    from depth_sr_ros.zoo.weights import default_method, is_weights_file, read_card
+    from depth_sr_ros.zoo.card import read_card
+    from depth_sr_ros.zoo.choice import default_method, is_weights_file
 
     depth = read_depth(args.input)
     guide = None if args.guide is None else read_guide(args.guide)
     network = args.method
-    if not network and args.weights and is_weights_file(args.weights) and Path(args.weights).is_file():
+    if not network and is_weights_file(args.weights) and Path(args.weights).is_file():
         network = read_card(args.weights).method
     network = network or default_method(guide is not None, args.scale, args.size, args.weights)[0]
     upsampler = DepthUpsampler(
@@ -219,6 +225,7 @@ def _upsample(args: argparse.Namespace) -> None:
     summary = {
         "output": str(args.output),
         "method": network,
+        "weights": upsampler.weights,
         "scale": args.scale,
         "width": result.shape[1],
         "height": result.shape[0],
@@ -298,7 +305,8 @@ def _show_metrics(args: argparse.Namespace, metrics: dict) -> None:
 
 
 def _sentence(metrics: dict) -> str:
-    parts = [f"{metrics['method']} x{metrics['scale']}: {metrics['frames_out']} of {metrics['frames_in']} frames"]
+    named = f"{metrics['method']} x{metrics['scale']}{_with_weights(metrics)}"
+    parts = [f"{named}: {metrics['frames_out']} of {metrics['frames_in']} frames"]
     if metrics["latency_ms_p50"] is not None:
         parts.append(f"latency {metrics['latency_ms_p50']:.0f} ms")
     if metrics["mae_m"] is not None:
@@ -308,12 +316,18 @@ def _sentence(metrics: dict) -> str:
     return ", ".join(parts)
 
 
+def _with_weights(summary: dict) -> str:
+    weights = summary.get("weights")
+    return f" with weights {weights}" if weights else ""
+
+
 def _show(args: argparse.Namespace, summary: dict) -> None:
     if args.json:
         print(json.dumps(summary))
         return
     print(
-        f"{summary['output']}: {summary['width']}x{summary['height']}, {summary['method']} x{summary['scale']}, "
+        f"{summary['output']}: {summary['width']}x{summary['height']}, {summary['method']} x{summary['scale']}"
+        f"{_with_weights(summary)}, "
         f"{summary['time_s']:.2f} s, {100 * summary['invalid_share']:.1f} % invalid"
     )
 

@@ -14,7 +14,8 @@ from depth_sr_ros.diffusion import consistency
 from depth_sr_ros.files import read_depth, write_depth
 from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.models import create_model, equilibrium, list_models
-from depth_sr_ros.zoo.weights import ModelCard, save_weights
+from depth_sr_ros.zoo.card import ModelCard
+from depth_sr_ros.zoo.weight_files import save_weights
 
 
 @pytest.fixture
@@ -146,9 +147,13 @@ def test_weights_choose_the_method_they_were_trained_for(tmp_path, capsys, depth
     path = save_weights(model, tmp_path / "own.safetensors", card)
     common = ("upsample", depth_png, "--scale", 2, "-o", tmp_path / "o.npy", "--weights")
     code, text, _ = run(capsys, *common, path, "--json")
-    assert code == 0 and json.loads(text)["method"] == "dsrnet"
+    assert code == 0 and (json.loads(text)["method"], json.loads(text)["weights"]) == ("dsrnet", "own")
     code, _, err = run(capsys, *common, path, "--method", "bicubic")
     assert code == 2 and "no parameters" in err
+    for given, taken in (("auto", "dsrnet_lite_x2_robust"), ("clean", "dsrnet_lite_x2")):
+        assert json.loads(run(capsys, *common, given, "--json")[1])["weights"] == taken
+        assert f"weights {taken}," in run(capsys, *common, given)[1]
+    assert json.loads(run(capsys, *common[:-1], "--json")[1])["weights"] == "dsrnet_lite_x2_robust"
     code, _, err = run(capsys, *common, tmp_path / "missing.safetensors")
     assert code == 2 and "no weights at missing.safetensors" in err
 

@@ -14,7 +14,8 @@ from depth_sr_ros.camera import Extrinsics, Intrinsics, fill_unseen, stepped_sur
 from depth_sr_ros.inference import upsampler
 from depth_sr_ros.models import ResidualNetwork, create_model
 from depth_sr_ros.resize import bicubic, block_mean
-from depth_sr_ros.zoo.weights import ModelCard, save_weights
+from depth_sr_ros.zoo.card import ModelCard
+from depth_sr_ros.zoo.weight_files import save_weights
 
 NEAR, FAR = 1.0, 2.5
 CAMERA = Intrinsics(300.0, 300.0, 159.5, 119.5, 320, 240)
@@ -76,7 +77,7 @@ def guided(request, tmp_path_factory):
     """A method at a scale; `dada` with fresh weights, so that nothing is learned but everything runs."""
 
     def make(scale: int) -> DepthUpsampler:
-        weights = None
+        weights = "auto"
         if request.param == "dada":
             torch.manual_seed(0)
             weights = tmp_path_factory.mktemp("dada") / "fresh.safetensors"
@@ -165,7 +166,7 @@ class Colours(ResidualNetwork):
 
 
 def test_other_guided_networks_get_the_nearest_colour_that_was_seen(monkeypatch):
-    monkeypatch.setattr(upsampler, "load_model", lambda *_: (Colours(2).eval(), None))
+    monkeypatch.setattr(upsampler, "load_model", lambda *_: (Colours(2).eval(), None, None))
     method = DepthUpsampler("colours", 2, device="cpu")
     guide = np.zeros((16, 16, 3), np.uint8)
     guide[:, :6], guide[:, 10:] = 50, 200

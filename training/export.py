@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from depth_sr_ros.models import DepthSRModel, create_model
-from depth_sr_ros.zoo.weights import ModelCard, WeightsError, load_model, save_weights
+from depth_sr_ros.zoo.card import ModelCard, WeightsError
+from depth_sr_ros.zoo.choice import load_model
+from depth_sr_ros.zoo.weight_files import save_weights
 
 PREFIX = "network."
-SHIPPED = "shipped"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         metavar="NAME=WEIGHTS",
         help="for dada with priors: take these weights of one in place of those it was trained with, dsrnet=robust for "
-        f"example: '{SHIPPED}' (the default ones), a shipped variant's name or a .safetensors file; the checkpoint's "
+        "example: 'clean', a shipped variant's name or a .safetensors file; the checkpoint's "
         "validation score is left out",
     )
     parser.add_argument(
@@ -126,7 +127,7 @@ def average(model: DepthSRModel, file: Path) -> None:
         WeightsError: no such file, or one of another network.
     """
     own = model.state_dict()
-    other, _ = load_model(model.name, model.scale, model.size, file)
+    other, _, _ = load_model(model.name, model.scale, model.size, file)
     if {key: value.shape for key, value in other.state_dict().items()} != {key: v.shape for key, v in own.items()}:
         raise WeightsError(f"--average {file} is of {model.name} with other options: a mean needs the same network")
     model.load_state_dict({key: (own[key] + value) / 2 for key, value in other.state_dict().items()})
@@ -137,7 +138,7 @@ def exchange_prior(model: DepthSRModel, name: str, weights: str) -> None:
 
     Args:
         name: of that network.
-        weights: `SHIPPED`, a shipped variant's name or a .safetensors file.
+        weights: as `load_model` takes them: "clean", a shipped variant's name or a .safetensors file.
 
     Raises:
         ValueError: the model has no such prior, or one of other widths.
@@ -147,7 +148,7 @@ def exchange_prior(model: DepthSRModel, name: str, weights: str) -> None:
     if name not in priors:
         raise ValueError(f"--prior came for {name}, and {model.name} has these priors here: {list(priors) or 'none'}")
     prior = priors[name]
-    other, card = load_model(prior.name, model.scale, prior.size, None if weights == SHIPPED else weights)
+    other, card, _ = load_model(prior.name, model.scale, prior.size, weights)
     try:
         prior.load_state_dict(other.state_dict())
     except RuntimeError:
@@ -188,6 +189,6 @@ def priors_of(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, _, weights = pair.partition("=")
         if not name or not weights or name in priors:
-            raise ValueError(f"--prior is NAME=WEIGHTS, such as dsrnet={SHIPPED}, each name once; got {pair!r}")
+            raise ValueError(f"--prior is NAME=WEIGHTS, such as dsrnet=clean, each name once; got {pair!r}")
         priors[name] = weights
     return priors

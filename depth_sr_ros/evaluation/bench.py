@@ -33,7 +33,8 @@ from depth_sr_ros.models import DepthSRModel, create_model, list_models
 from depth_sr_ros.models.equilibrium import EquilibriumModel, fill_invalid, upsampled
 from depth_sr_ros.resize import block_mean, repeat
 from depth_sr_ros.synthetic import default_camera, random_scene
-from depth_sr_ros.zoo.weights import WeightsError, load_model
+from depth_sr_ros.zoo.card import WeightsError
+from depth_sr_ros.zoo.choice import load_model
 
 KAPPA = 0.03  # of RGB in [0, 1]
 SMALL, FULL = (240, 320), (480, 640)  # height, width
@@ -41,6 +42,8 @@ SMALL, FULL = (240, 320), (480, 640)  # height, width
 Pair = tuple[torch.Tensor, torch.Tensor]
 # Start, source, cv, ch.
 LoopProblem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+FRESH = "fresh"
+"""In place of a weights file's name: random weights."""
 SECTIONS = ("equilibrium", "frames", "gradient", "methods")
 DIFFUSION = ("dada_rgb", "dada")
 
@@ -177,13 +180,20 @@ def _frame_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[di
     (height, width), scale = SMALL if quick else FULL, 8
     for method in methods:
         try:
-            model = _placed(load_model(method, scale)[0], scenes.device)
+            loaded = load_model(method, scale)
         except WeightsError as error:
             yield {"method": method, "left_out": str(error)}
             continue
+        model = _placed(loaded.model, scenes.device)
         model.tolerance, model.max_iterations = 1e-3, 1000  # whatever the model's own: until 1e-3, and not earlier
         for name in scenes.names:
-            row = {"method": method, "scene": name, "scale": scale, "output": f"{width}x{height}"}
+            row = {
+                "method": method,
+                "weights": loaded.weights,
+                "scene": name,
+                "scale": scale,
+                "output": f"{width}x{height}",
+            }
             yield row | _cold_and_warm(model, *(scenes.load(name, height, width, frame) for frame in (0, 1)))
 
 
@@ -265,7 +275,7 @@ def _peak_mib(reset: bool = False) -> float:
 
 
 def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[dict]:
-    """Time per frame of each method's default size, with its shipped weights.
+    """Time per frame of each method's default size, with the weights that a camera gets ("auto").
 
     A network that ships none runs with fresh weights, which cost the same; not so a diffusion method, whose iterations
     depend on what its network sees.
@@ -275,10 +285,10 @@ def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[d
     depth_lr = block_mean(depth, scale)
     for method in methods:
         try:
-            model, card = load_model(method, scale)
+            model, _, weights = load_model(method, scale)
         except WeightsError as error:
             torch.manual_seed(0)
-            model, card = create_model(method, scale).eval(), None
+            model, weights = create_model(method, scale).eval(), FRESH
             if isinstance(model, EquilibriumModel):
                 yield {"method": method, "left_out": str(error)}
                 continue
@@ -290,7 +300,6 @@ def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[d
                 lambda model=model, source=source: model(source, guide if model.requires_guide else None), repeats=5
             )
         parameters = sum(p.numel() for p in model.parameters())
-        weights = "none needed" if not parameters else "shipped" if card else "fresh"
         yield {
             "method": method,
             "size": model.size,
@@ -299,7 +308,7 @@ def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[d
             "parameters": parameters,
             "weights": weights,
             "seconds": seconds,
-        } | ({} if weights == "fresh" else {"lr_error": _lr_error(output, depth_lr, scale)})
+        } | ({} if weights == FRESH else {"lr_error": _lr_error(output, depth_lr, scale)})
 
 
 def _placed(model: DepthSRModel, device: torch.device) -> DepthSRModel:

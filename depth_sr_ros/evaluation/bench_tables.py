@@ -73,7 +73,7 @@ def print_tables(result: dict) -> None:
         for heading, key, _ in columns:
             table.add_column(heading, justify="left" if key in ("scene", "method", "scheme") else "right")
         for row in rows:
-            table.add_row(*(form.format(row[key]) if key in row else "" for _, key, form in columns))
+            table.add_row(*(form.format(row[key]) if row.get(key) is not None else "" for _, key, form in columns))
         console.print(table)
         for row in result[section]:
             if "left_out" in row:

@@ -15,7 +15,7 @@ from ..depth import expand_mask, fill_holes, valid_mask
 from ..diffusion.consistency import ADJUSTMENTS, enforce_consistency
 from ..models import ResidualNetwork, diffuses, list_models
 from ..models.equilibrium import LR_KERNELS, EquilibriumModel
-from ..zoo.weights import load_model
+from ..zoo.choice import AUTO, load_model
 from .precision import autocast_dtype, check_precision
 from .tiling import super_resolve_in_tiles
 from .warm_start import WarmStart
@@ -49,7 +49,9 @@ class DepthUpsampler:
         size: "paper" or "lite"; None takes "lite" where the method has it. Methods without weights ignore it.
         precision: "auto", "float32", "float16", "bfloat16" (autocast). Auto is, for networks, float16 on CUDA, bfloat16
             on a CPU that computes in it, else float32. Diffusion methods run in float32, dada's network included.
-        weights: None for the bundled ones, a bundled variant's name ("robust"), or a .safetensors file.
+        weights: "auto" for what serves a camera (the variant trained on several LR kernels and sensor noise where it
+            ships, see `zoo.choice`), "clean" for MATLAB bicubic LR, a bundled variant's name ("robust"), or a
+            .safetensors file.
         consistent: make the block mean of the output equal the valid input: False, True (= "additive"), "additive" or
             "multiplicative".
         fill_holes: False keeps an LR pixel's hole as a hole of scale x scale pixels; True returns the method's own
@@ -64,6 +66,8 @@ class DepthUpsampler:
             None: what the weights were trained for, the block mean where they do not say.
 
     Attributes:
+        weights: the stem of the weights file that was taken; None for a method without parameters.
+        card: of these weights; None likewise.
         info: `SolveInfo` of the last frame; None for a method that does not diffuse, or a frame without valid depth.
         max_iterations, time_budget_s: as above, free to change between frames.
 
@@ -83,7 +87,7 @@ class DepthUpsampler:
         device: str = "auto",
         size: str | None = None,
         precision: str = "auto",
-        weights: str | Path | None = None,
+        weights: str | Path = AUTO,
         consistent: bool | str = False,
         fill_holes: bool = False,
         tile: int | None = None,
@@ -103,7 +107,7 @@ class DepthUpsampler:
         if time_budget_s is not None and not time_budget_s > 0:
             raise ValueError(f"time_budget_s must be positive, got {time_budget_s}; None is no limit")
         self.device = _pick_device(device)
-        self.model, self.card = load_model(method, scale, size, weights)
+        self.model, self.card, self.weights = load_model(method, scale, size, weights)
         self.model.to(self.device)
         self.method, self.scale, self.size = method, scale, self.model.size
         self.adjustment = "additive" if consistent is True else consistent

@@ -22,7 +22,7 @@ from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import open_bag
 from depth_sr_ros.replay.writing import BagWriter
 from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
-from depth_sr_ros.zoo.weights import default_method
+from depth_sr_ros.zoo.choice import default_method
 
 SEED = 11
 DURATION_S = 2.0

@@ -145,13 +145,14 @@ def evaluate(bag: Bag, out: Path, settings: Replay, progress: Progress) -> tuple
 def _offline(bag: Bag, choice: MethodChoice, out: Path, settings: Replay, progress: Progress):
     from depth_sr_ros.replay.offline import run_offline
 
-    network, results, notes = run_offline(
+    upsampler, results, notes = run_offline(
         bag, choice, settings.scale, settings.assume_registered, settings.extrinsics, settings.lr_kernel
     )
     metrics = {
         "frames_in": bag.count("depth"),
         "frames_out": 0,
-        "method": network,
+        "method": upsampler.method,
+        "weights": upsampler.weights,
         "scale": settings.scale,
         "bag": bag.path.name,
         "live": False,
@@ -194,6 +195,7 @@ def _live_metrics(bag: Bag, choice: MethodChoice, settings: Replay, recording, e
         "frames_in": recording.frames_in,
         "frames_out": recording.frames_out,
         "method": told.get("method") or choice.network or mode,
+        "weights": None if told.get("weights") == "none" else told.get("weights"),
         "scale": int(parameters.get("scale", settings.scale)),
         "mode": mode,
         "bag": bag.path.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from depth_sr_ros.replay.images import ImageError, decode_colour, decode_depth, 
 from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.reading import Bag, BagError
 from depth_sr_ros.replay.scoring import Result
-from depth_sr_ros.zoo.weights import camera_weights, default_method
+from depth_sr_ros.zoo.choice import AUTO, default_method
 
 SYNC_SLOP_NS = 20_000_000
 """Depth and RGB whose stamps differ by at most this are a pair (20 ms)."""
@@ -31,8 +32,9 @@ def run_offline(
     assume_registered: bool = False,
     extrinsics: tuple[float, ...] = (),
     lr_kernel: str | None = None,
+    weights: str | Path = AUTO,
     **options,
-) -> tuple[str, Iterator[Result], list[str]]:
+) -> tuple[DepthUpsampler, Iterator[Result], list[str]]:
     """Upsample every depth frame of a recording.
 
     Args:
@@ -42,10 +44,11 @@ def run_offline(
         assume_registered: take RGB for registered to depth although their frame_ids differ.
         extrinsics: x y z qx qy qz qw, depth to RGB camera; empty: the pair must be registered.
         lr_kernel: for a diffusion method, see `DepthUpsampler`; as in the node, other methods do not use it.
-        options: passed on to `DepthUpsampler` (device, size, weights, consistent, ...).
+        weights: see `DepthUpsampler`.
+        options: passed on to it (device, size, consistent, ...).
 
     Returns:
-        The network's name, an iterator that upsamples as it is read, and what to tell the user: why RGB or the
+        The upsampler, an iterator that upsamples as it is read, and what to tell the user: why RGB or the
         kernel was not used; complete when the iterator is at its end.
 
     Raises:
@@ -62,14 +65,11 @@ def run_offline(
                 raise BagError(f"{bag.path.name} has no RGB that can guide: {error}") from None
             if bag.topics.rgb is not None:
                 notes = [f"from depth alone, since RGB cannot guide: {error}"]
-    weights, size = options.get("weights"), options.get("size")
-    network = choice.network or default_method(make_guide is not None, scale, size, weights)[0]
-    if not weights:
-        options["weights"] = camera_weights(network, scale, size or "lite")  # as the node's weights_* = auto
+    network = choice.network or default_method(make_guide is not None, scale, options.get("size"), weights)[0]
     if lr_kernel is not None and not diffuses(network):
         lr_kernel, notes = None, [*notes, f"{network} does not diffuse: lr_kernel is not used"]
-    upsampler = DepthUpsampler(network, scale=scale, lr_kernel=lr_kernel, **options)
-    return network, _results(bag, upsampler, make_guide, notes), notes
+    upsampler = DepthUpsampler(network, scale=scale, weights=weights, lr_kernel=lr_kernel, **options)
+    return upsampler, _results(bag, upsampler, make_guide, notes), notes
 
 
 def _guide_maker(bag: Bag, scale: int, assume_registered: bool, extrinsics: Extrinsics | None) -> GuideMaker:

@@ -14,7 +14,7 @@ from ..diffusion.consistency import ADJUSTMENTS
 from ..inference.precision import PRECISIONS
 from ..models import diffuses, list_models, model_class
 from ..models.equilibrium import LR_KERNELS
-from ..zoo.weights import camera_weights, default_method
+from ..zoo.choice import default_method
 
 MODES = ("auto", "single", "guided")
 SIZES = ("paper", "lite")
@@ -95,24 +95,15 @@ class Settings:
         """The single-depth method to run and, in words, why."""
         if self.method_single != AUTO:
             return self.method_single, "as method_single asks"
-        method, why = default_method(False, self.scale, self.size, self._given(self.weights_single))
+        method, why = default_method(False, self.scale, self.size, self.weights_single)
         return method, f"method_single is auto and {why}"
 
     def guided_method(self) -> tuple[str, str]:
         """The guided method to run and, in words, why."""
         if self.method_guided != AUTO:
             return self.method_guided, "as method_guided asks"
-        method, why = default_method(True, self.scale, self.size, self._given(self.weights_guided))
+        method, why = default_method(True, self.scale, self.size, self.weights_guided)
         return method, f"method_guided is auto and {why}"
-
-    def weights_of(self, method: str, guided: bool) -> str | None:
-        """The weights for `method`, as `DepthUpsampler` takes them."""
-        weights = self.weights_guided if guided else self.weights_single
-        return camera_weights(method, self.scale, self.size) if weights == AUTO else self._given(weights)
-
-    @staticmethod
-    def _given(weights: str) -> str | None:
-        return None if weights in ("", AUTO) else weights
 
     def lr_kernel_of(self, method: str) -> str | None:
         """The LR kernel for `method`, as `DepthUpsampler` takes it."""
@@ -151,10 +142,10 @@ _DESCRIPTIONS = {
     "device": "auto (CUDA when there is one), cpu, cuda or cuda:N",
     "precision": "auto (float16 on CUDA, bfloat16 on a CPU that computes in it, else float32), float32, float16 or "
     "bfloat16; dada and dada_rgb are always float32",
-    "weights_single": "weights of method_single: auto (robust where they ship, else the bundled default), empty (the "
-    "bundled default), a bundled variant's name, or a .safetensors file",
-    "weights_guided": "weights of method_guided: auto (robust where they ship, else the bundled default), empty (the "
-    "bundled default), a bundled variant's name, or a .safetensors file",
+    "weights_single": "weights of method_single: auto (what serves a camera: robust ones where they ship), clean (for "
+    "MATLAB bicubic LR), a bundled variant's name, or a .safetensors file",
+    "weights_guided": "weights of method_guided: auto (what serves a camera: robust ones where they ship), clean (for "
+    "MATLAB bicubic LR), a bundled variant's name, or a .safetensors file",
     "tile": "edge in LR pixels of the tiles that bound a network's memory; 0: the whole frame at once, as bicubic, "
     "dada and dada_rgb always run",
     "max_iterations": "of a diffusion method's solver per frame (dada, dada_rgb); 0: the method's own, 200",

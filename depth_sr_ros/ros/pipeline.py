@@ -68,13 +68,13 @@ class Pipeline:
         self.choices: list[str] = []
         if settings.mode != "guided":
             method, why = settings.single_method()
-            self.single = DepthUpsampler(method, weights=settings.weights_of(method, guided=False), **options)
-            self.choices.append(f"single depth: {method} x{settings.scale}, {why}")
+            self.single = DepthUpsampler(method, weights=settings.weights_single, **options)
+            self.choices.append(f"single depth: {_named(self.single)}, {why}")
         if settings.mode != "single":
             method, why = settings.guided_method()
             options["lr_kernel"] = settings.lr_kernel_of(method)
-            self.guided = DepthUpsampler(method, weights=settings.weights_of(method, guided=True), **options)
-            self.choices.append(f"with RGB: {method} x{settings.scale}, {why}")
+            self.guided = DepthUpsampler(method, weights=settings.weights_guided, **options)
+            self.choices.append(f"with RGB: {_named(self.guided)}, {why}")
         self.adopt(settings)
 
     def adopt(self, settings: Settings) -> None:
@@ -105,12 +105,13 @@ class Pipeline:
             self.guided.upsample(depth, np.zeros((edge, edge, 3), np.uint8))
 
     def facts(self, guided_share: float | None) -> dict[str, str]:
-        """Method, size, device and scale for the diagnostics."""
+        """Method, weights, size, device and scale for the diagnostics."""
         running = self.guided if self.guided and (self.single is None or (guided_share or 0) >= 0.5) else self.single
         return {
             "mode": self.settings.mode,
             "scale": str(self.settings.scale),
             "method": running.method,
+            "weights": running.weights or "none",
             "method_single": self.single.method if self.single else "none",
             "method_guided": self.guided.method if self.guided else "none",
             "device": str(running.device),
@@ -183,3 +184,8 @@ class Pipeline:
                     f"{self.settings.sync_slop} s: synchronise the cameras or raise sync_slop",
                 )
             )
+
+
+def _named(upsampler: DepthUpsampler) -> str:
+    weights = f" with weights {upsampler.weights}" if upsampler.weights else ""
+    return f"{upsampler.method} x{upsampler.scale}{weights}"

@@ -1,1 +1,1 @@
-"""The model zoo: weight files and their cards, which of them a method takes, and weights that authors published."""
+"""The model zoo: cards and weight files, which of them a method takes, and weights that authors published."""

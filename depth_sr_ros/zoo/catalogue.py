@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from ..models import create_model, list_models, model_class
-from .weights import bundled_cards
+from .card import ModelCard
+from .choice import bundled_cards, weights_path
 
 
 def catalogue() -> list[dict]:
@@ -37,11 +38,10 @@ def _count(name: str, scale: int, size: str) -> int:
         return sum(p.numel() for p in create_model(name, scale, size).parameters())
 
 
-def _entry(card) -> dict:
-    suffix = f"_{card.variant}" if card.variant else ""
+def _entry(card: ModelCard) -> dict:
     return {
         "size": card.size,
         "scale": card.scale,
         "variant": card.variant,
-        "file": f"{card.method}_{card.size}_x{card.scale}{suffix}",
+        "file": weights_path(card.method, card.scale, card.size, card.variant).stem,
     }

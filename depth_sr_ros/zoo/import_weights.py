@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from .weights import ModelCard
+    from .card import ModelCard
 
 # torch takes seconds to import, and `depth-sr --help` does without it: it is imported where it is needed.
 
@@ -79,7 +79,8 @@ def import_dada(
     import torch
 
     from ..models.dada import DADA
-    from .weights import ModelCard, WeightsError, save_weights
+    from .card import ModelCard, WeightsError
+    from .weight_files import save_weights
 
     checkpoint = read_checkpoint(file)
     run = _training_run(file.parent / "args.csv")
@@ -118,7 +119,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """
     import torch
 
-    from .weights import WeightsError
+    from .card import WeightsError
 
     if not file.is_file():
         raise WeightsError(f"no checkpoint at {file}")
@@ -156,7 +157,7 @@ def _training_run(path: Path) -> dict[str, Any]:
 
 
 def _agreed(name: str, given: Any, recorded: Any, example: str) -> Any:
-    from .weights import WeightsError
+    from .card import WeightsError
 
     if given is None and recorded is None:
         raise WeightsError(f"the checkpoint does not say its {name}, and no args.csv beside it does: give {example}")
@@ -174,7 +175,7 @@ def _fitting_state(
     """The checkpoint's tensors under this package's names; exactly those of `expected`, in shape too."""
     import torch
 
-    from .weights import WeightsError
+    from .card import WeightsError
 
     state = checkpoint.get("model", checkpoint)
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):

@@ -12,7 +12,9 @@ import torch
 
 from depth_sr_ros.evaluation import bench
 from depth_sr_ros.models import create_model
-from depth_sr_ros.zoo import weights
+from depth_sr_ros.zoo import choice
+from depth_sr_ros.zoo.card import ModelCard
+from depth_sr_ros.zoo.weight_files import save_weights
 
 
 def run(*words: str) -> int:
@@ -27,7 +29,7 @@ def test_methods_and_json(capsys):
     assert result["machine"]["threads"] == torch.get_num_threads()
     bicubic, dada, dsrnet = result["methods"]
     assert bicubic["method"] == "bicubic" and bicubic["output"] == "320x240" and 0 < bicubic["seconds"] < 60
-    assert (bicubic["weights"], dsrnet["weights"]) == ("none needed", "shipped")
+    assert (bicubic["weights"], dsrnet["weights"]) == (None, "dsrnet_lite_x8_robust")
     assert dada["lr_error"] < 1e-5 < bicubic["lr_error"]
 
 
@@ -43,15 +45,15 @@ def test_a_frame_cold_and_warm(capsys, monkeypatch):
 
 
 def test_networks_without_weights(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(choice, "WEIGHTS_DIR", tmp_path)
     monkeypatch.setattr(bench, "SMALL", (96, 128))
     assert run("--quick", "--only", "frames", "methods", "--methods", "dada,dsrnet") == 0
     table = capsys.readouterr().out
     assert table.count("dada left out: no weights at dada_lite_x8.safetensors") == 2  # no iterations of fresh weights
     assert "fresh" in table  # a network's time is the same
-    card = weights.ModelCard(method="dada", scale=8, size="lite", data="none", lr_kernel="-", steps=0, date="-")
+    card = ModelCard(method="dada", scale=8, size="lite", data="none", lr_kernel="-", steps=0, date="-")
     torch.manual_seed(0)
-    weights.save_weights(create_model("dada", 8), tmp_path / "dada_lite_x8.safetensors", card)
+    save_weights(create_model("dada", 8), tmp_path / "dada_lite_x8.safetensors", card)
     assert run("--quick", "--only", "frames", "--methods", "dada", "--json") == 0
     rows = json.loads(capsys.readouterr().out)["frames"]
     assert len(rows) == 3 and all(row["lr_error"] < 1e-5 and row["relative_residual"] <= 1e-3 for row in rows)

@@ -8,7 +8,8 @@ from depth_sr_ros.evaluation.metrics import lr_consistency
 from depth_sr_ros.inference.tiling import super_resolve_in_tiles
 from depth_sr_ros.models import ResidualNetwork, create_model, diffuses, list_models
 from depth_sr_ros.resize import bicubic, block_mean
-from depth_sr_ros.zoo.weights import ModelCard, save_weights
+from depth_sr_ros.zoo.card import ModelCard
+from depth_sr_ros.zoo.weight_files import save_weights
 
 
 @pytest.fixture
@@ -102,6 +103,15 @@ def bicubic_weights(tmp_path_factory):
     fields = {"method": "dada", "scale": 8, "size": "lite", "options": options, "data": "-", "lr_kernel": "-"}
     path = tmp_path_factory.mktemp("weights") / "dada.safetensors"
     return save_weights(create_model("dada", 8, "lite", **options), path, ModelCard(**fields, steps=0, date="-"))
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8, 16])
+def test_weights_are_what_serves_a_camera_unless_clean_ones_are_asked_for(scale):
+    for method, auto, clean in (("dsrnet", "_robust", ""), ("dada", "", "_bicubic"), ("csan", "", "")):
+        stem = f"{method}_lite_x{scale}"
+        assert DepthUpsampler(method, scale, device="cpu").weights == stem + auto
+        assert DepthUpsampler(method, scale, device="cpu", weights="clean").weights == stem + clean
+    assert DepthUpsampler("bicubic", scale, device="cpu").weights is None
 
 
 def test_lr_kernel_none_is_that_of_the_weights(bicubic_weights):

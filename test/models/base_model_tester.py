@@ -9,7 +9,8 @@ from depth_sr_ros.models import DepthSRModel, create_model, list_models, model_c
 from depth_sr_ros.models.base import ResidualNetwork
 from depth_sr_ros.models.blocks import DepthConv
 from depth_sr_ros.resize import bicubic
-from depth_sr_ros.zoo.weights import ModelCard, WeightsError, load_weights, save_weights
+from depth_sr_ros.zoo.card import ModelCard, WeightsError
+from depth_sr_ros.zoo.weight_files import load_weights, save_weights
 
 SCALES = (2, 4, 8, 16)
 ODD = (9, 13)  # LR height and width

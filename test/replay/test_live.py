@@ -48,7 +48,7 @@ def test_replay_through_the_node(tmp_path, bag_path, method):
     assert metrics["frames_out"] >= FRAMES - 1
     assert metrics["infos_out"] >= metrics["frames_out"]
     assert metrics["duplicates"] == metrics["strangers"] == 0
-    assert metrics["method"] == method
+    assert metrics["method"] == method and metrics["weights"] == offline["weights"]
     assert metrics["node_exit_code"] == 0
     assert 0 < metrics["latency_ms_p50"] < 5000
     # The node sends millimetres: the same result as the upsampler's, rounded.

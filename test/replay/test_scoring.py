@@ -151,6 +151,7 @@ def test_offline_guided_replay_beats_bicubic(tmp_path, bag_path):
     metrics = replay(bag_path, tmp_path, Replay(scale=SCALE), lambda *step: progress.append(step))
     assert metrics["frames_in"] == metrics["frames_out"] == 3
     assert metrics["method"] in ("dada", "dada_rgb") and metrics["live"] is False
+    assert metrics["weights"] == DepthUpsampler(metrics["method"], SCALE).weights
     assert metrics["mae_m"] < 0.8 * metrics["mae_bicubic_m"]
     assert metrics["latency_ms_p50"] > 0
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
@@ -161,7 +162,7 @@ def test_offline_guided_replay_beats_bicubic(tmp_path, bag_path):
 def test_offline_bicubic_equals_bicubic(tmp_path, bag_path):
     metrics = replay(bag_path, tmp_path, Replay(method="bicubic", scale=SCALE))
     assert metrics["mae_m"] == metrics["mae_bicubic_m"] > 0
-    assert metrics["mae_ratio"] == 1
+    assert metrics["mae_ratio"] == 1 and metrics["weights"] is None
 
 
 def test_guided_needs_calibrated_rgb(tmp_path, bag_path):

@@ -13,7 +13,8 @@ from ros_harness import scene
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.models import create_model
 from depth_sr_ros.ros.messages import depth_array
-from depth_sr_ros.zoo.weights import ModelCard, save_weights
+from depth_sr_ros.zoo.card import ModelCard
+from depth_sr_ros.zoo.weight_files import save_weights
 
 pytestmark = pytest.mark.ros
 

@@ -11,7 +11,7 @@ from ros_harness import ROOT
 from depth_sr_ros.models import list_models
 from depth_sr_ros.ros import parameters
 from depth_sr_ros.ros.parameters import Settings
-from depth_sr_ros.zoo.weights import find_weights
+from depth_sr_ros.zoo.choice import bundled_cards
 
 BAD = {
     "mode": ({"mode": "both"}, "mode must be one of auto, single, guided, got 'both'"),
@@ -81,7 +81,7 @@ def test_auto_always_finds_a_method_that_can_run(scale):
     for method, why in (settings.single_method(), settings.guided_method()):
         assert method in list_models() and "auto" in why
         dataclasses.replace(settings, **{"method_guided" if "dada" in method else "method_single": method}).check()
-    ships = any(find_weights("dsrnet", scale, "lite", variant) for variant in ("", "robust"))
+    ships = any((card.method, card.scale, card.size) == ("dsrnet", scale, "lite") for card in bundled_cards())
     expected = "dsrnet" if ships else "bicubic"
     assert settings.single_method()[0] == expected
 
@@ -99,11 +99,7 @@ def test_every_parameter_is_described_and_the_shipped_yaml_holds_the_defaults():
     assert shipped == {field.name: field.default for field in dataclasses.fields(Settings)}
 
 
-def test_weights_auto_means_the_robust_ones_where_they_ship():
-    settings = parameters.Settings(scale=4)
-    assert settings.weights_of("dsrnet", guided=False) == "robust"
-    assert settings.weights_of("bicubic", guided=False) is None
-    own = parameters.Settings(scale=4, weights_single="", weights_guided="own.safetensors")
-    assert own.weights_of("dsrnet", guided=False) is None
-    assert own.weights_of("dada", guided=True) == "own.safetensors"
-    assert own.guided_method()[0] == "dada"
+def test_weights_that_are_named_decide_the_automatic_method():
+    own = Settings(scale=4, size="paper", weights_guided="own.safetensors")
+    assert own.guided_method()[0] == "dada" and own.single_method()[0] == "bicubic"
+    assert Settings(scale=4, weights_single="clean", weights_guided="clean").single_method()[0] == "dsrnet"

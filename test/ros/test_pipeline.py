@@ -151,3 +151,20 @@ def test_cuda_memory_is_given_back_once_nothing_holds_the_methods(ros_context, m
     finally:
         node.close()
         node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    "settings, single, guided",
+    [
+        ({}, "dsrnet_lite_x4_robust", "dada_lite_x4"),
+        ({"weights_single": "clean", "weights_guided": "clean"}, "dsrnet_lite_x4", "dada_lite_x4_bicubic"),
+        ({"weights_guided": "no_prior", "method_single": "csan"}, "csan_lite_x4", "dada_lite_x4_no_prior"),
+        ({"scale": 3}, "none", "none"),
+    ],
+)
+def test_the_diagnostics_name_the_weights(settings, single, guided):
+    pipeline = Pipeline(Settings(**settings))
+    assert pipeline.facts(guided_share=0.0)["weights"] == single
+    assert pipeline.facts(guided_share=1.0)["weights"] == guided
+    if single != "none":
+        assert [text.split(",")[0].split()[-1] for text in pipeline.choices] == [single, guided]

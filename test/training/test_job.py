@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from depth_sr_ros.models import create_model
-from depth_sr_ros.zoo.weights import load_model, load_weights, read_card
+from depth_sr_ros.zoo.card import read_card
+from depth_sr_ros.zoo.choice import load_model
+from depth_sr_ros.zoo.weight_files import load_weights
 from training.cli import DATA_ROOT
 from training.job import ENTRIES, Entry, Slice, command, main
 from training.job.deliver import split
@@ -99,7 +101,7 @@ def test_a_slice_is_annealed_reported_and_its_weights_load(tmp_path, monkeypatch
     card = read_card(path)
     assert card.scores == {"validation": report["mad"]} and card.steps == len(steps)
     assert f"{report['seconds']:.0f} s on CPU" in card.notes and "32-true" in card.notes
-    model, _ = load_model("dsrnet", 2, "lite", path)
+    model, _, _ = load_model("dsrnet", 2, "lite", path)
     trained = torch.load(tmp_path / "tiny_dsrnet/last.ckpt", weights_only=True)["state_dict"]
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, trained[f"network.{name}"], atol=1e-4, rtol=1e-3)

@@ -13,7 +13,9 @@ import torch
 import yaml
 
 from depth_sr_ros.models import create_model
-from depth_sr_ros.zoo.weights import WeightsError, load_model, read_card, save_weights
+from depth_sr_ros.zoo.card import WeightsError, read_card
+from depth_sr_ros.zoo.choice import load_model
+from depth_sr_ros.zoo.weight_files import save_weights
 from training.cli import CONFIGS, load_config, merge, run
 from training.export import main as export
 from training.export import read_checkpoint, validation_scores
@@ -191,14 +193,14 @@ def test_fit_resume_validate_and_export(tiny, tmp_path, capsys):
     card = read_card(out)
     assert (card.method, card.scale, card.size) == ("dsrnet", 2, "lite")
     assert card.scores["synthetic/mad"] == 0.5 and card.scores["validation"] > 0
-    model, _ = load_model("dsrnet", 2, "lite", out)
+    model, _, _ = load_model("dsrnet", 2, "lite", out)
     trained, _ = read_checkpoint(best)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), trained.state_dict().values()))
 
     mean = tmp_path / "mean.safetensors"
     later = tmp_path / "tiny/version_1/checkpoints/last.ckpt"
     assert export([str(later), "-o", str(mean), *words, "--notes", "one", "--average", str(out)]) == 0
-    middle, card = load_model("dsrnet", 2, "lite", mean)
+    middle, card, _ = load_model("dsrnet", 2, "lite", mean)
     ends = (trained.state_dict(), read_checkpoint(later)[0].state_dict())
     assert all(torch.equal(value, (ends[0][key] + ends[1][key]) / 2) for key, value in middle.state_dict().items())
     assert "validation" not in card.scores  # that score was of the later weights

@@ -12,8 +12,10 @@ import torch
 
 from depth_sr_ros import cli
 from depth_sr_ros.models import create_model
+from depth_sr_ros.zoo.card import WeightsError
+from depth_sr_ros.zoo.choice import load_model
 from depth_sr_ros.zoo.import_weights import import_dada
-from depth_sr_ros.zoo.weights import WeightsError, load_model, load_weights
+from depth_sr_ros.zoo.weight_files import load_weights
 
 ENCODER_BLOCKS = {1: (3, 64, 64), 2: (4, 128, 256), 3: (6, 256, 512), 4: (3, 512, 1024)}
 DECODER = ((2048 + 1024, 256), (256 + 512, 128), (128 + 256, 64), (64 + 64, 32), (32, 16))
@@ -83,7 +85,7 @@ def test_published_checkpoint_becomes_weights(checkpoint, state, tmp_path, capsy
     assert cli.main([*command, "--dataset", "nyuv2", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["output"] == str(output) and printed["scale"] == 8 and printed["steps"] == 1234
-    model, card = load_model("dada", 8, "paper", output)
+    model, card, _ = load_model("dada", 8, "paper", output)
     assert card.options == {"depth_unit": 1.38605} and model.depth_unit == 1.38605
     own = model.state_dict()
     assert len(own) == len(state)

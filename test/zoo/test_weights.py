@@ -6,8 +6,10 @@ from safetensors.torch import save_file
 
 from depth_sr_ros import models
 from depth_sr_ros.models import ResidualNetwork
-from depth_sr_ros.zoo import weights
-from depth_sr_ros.zoo.weights import ModelCard, WeightsError, default_method, load_model, load_weights, save_weights
+from depth_sr_ros.zoo import choice
+from depth_sr_ros.zoo.card import ModelCard, WeightsError, read_card
+from depth_sr_ros.zoo.choice import bundled_cards, choose_weights, default_method, load_model, weights_path
+from depth_sr_ros.zoo.weight_files import load_weights, save_weights
 
 
 class Tiny(ResidualNetwork):
@@ -30,35 +32,70 @@ def card(**changes) -> ModelCard:
 @pytest.fixture(autouse=True)
 def registry(monkeypatch, tmp_path):
     monkeypatch.setattr(models, "_REGISTRY", {**models._REGISTRY, "tiny": Tiny})
-    monkeypatch.setattr(weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(choice, "WEIGHTS_DIR", tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_round_trip(registry, half):
     model = Tiny(2)
-    save_weights(model, weights.weights_path("tiny", 2, "lite"), card(), half=half)
-    loaded, loaded_card = load_model("tiny", 2)
+    save_weights(model, weights_path("tiny", 2, "lite"), card(), half=half)
+    loaded, loaded_card, _ = load_model("tiny", 2)
     x = torch.rand(1, 1, 8, 8)
     torch.testing.assert_close(loaded(x), model(x), atol=2e-3 if half else 0, rtol=0)
     assert loaded_card == card() and not loaded.training
-    assert weights.bundled_cards() == [card()]
+    assert bundled_cards() == [card()]
 
 
 def test_variants_and_files_and_options(registry, tmp_path):
-    save_weights(Tiny(2, width=6), weights.weights_path("tiny", 2, "lite", "robust"), card(options={"width": 6}))
+    save_weights(Tiny(2, width=6), weights_path("tiny", 2, "lite", "robust"), card(options={"width": 6}))
     assert load_model("tiny", 2, weights="robust")[0].head.out_channels == 6
     assert load_model("tiny", 2, weights=tmp_path / "tiny_lite_x2_robust.safetensors")[0].head.out_channels == 6
 
 
-def test_cameras_get_the_robust_variant_where_it_ships(registry):
-    assert weights.camera_weights("tiny", 2, "lite") is None
-    save_weights(Tiny(2), weights.weights_path("tiny", 2, "lite"), card(steps=1))
-    save_weights(Tiny(2), weights.weights_path("tiny", 2, "lite", "robust"), card(variant="robust"))
-    assert weights.camera_weights("tiny", 2, "lite") == "robust"
-    assert load_model("tiny", 2)[1].variant == ""
-    weights.weights_path("tiny", 2, "lite").unlink()
-    assert load_model("tiny", 2)[1].variant == "robust"  # the only ones
+@pytest.mark.parametrize(
+    "ships, auto, clean",
+    [
+        (["", "robust"], "robust", ""),
+        (["", "bicubic", "no_prior"], "", "bicubic"),
+        ([""], "", ""),
+        (["robust"], "robust", "robust"),
+        (["bicubic"], "bicubic", "bicubic"),
+        (["own"], "own", "own"),
+    ],
+)
+def test_auto_serves_cameras_and_clean_matlab_bicubic(ships, auto, clean):
+    for variant in ships:
+        save_weights(Tiny(2), weights_path("tiny", 2, "lite", variant), card(variant=variant))
+    assert load_model("tiny", 2).card.variant == load_model("tiny", 2, weights="auto").card.variant == auto
+    assert load_model("tiny", 2, weights="clean").card.variant == clean
+    assert load_model("tiny", 2, weights="clean").weights == weights_path("tiny", 2, "lite", clean).stem
+
+
+def test_no_guess_between_several_variants():
+    for variant in ("own", "other"):
+        save_weights(Tiny(2), weights_path("tiny", 2, "lite", variant), card(variant=variant))
+    with pytest.raises(WeightsError, match="other, own"):
+        load_model("tiny", 2)
+
+
+@pytest.mark.parametrize("weights", ["", " ", None])
+def test_nothing_is_no_choice_of_weights(weights):
+    save_weights(Tiny(2), weights_path("tiny", 2, "lite"), card())
+    with pytest.raises((WeightsError, TypeError)):
+        load_model("tiny", 2, weights=weights)
+
+
+def test_shipped_weights_for_clean_images_and_for_cameras(monkeypatch):
+    """Of every network, scale and size that ships: what the cards say of the kernel agrees with the choice."""
+    monkeypatch.undo()
+    shipped = {(card.method, card.scale, card.size) for card in bundled_cards()}
+    assert {method for method, _, _ in shipped} == {"dsrnet", "csan", "bridgenet", "dada"}
+    for method, scale, size in shipped:
+        chosen = {weights: read_card(choose_weights(method, scale, size, weights)) for weights in ("auto", "clean")}
+        kernels = {weights: card.lr_kernel for weights, card in chosen.items()}
+        assert kernels["clean"].startswith("MATLAB bicubic") and "block mean" not in kernels["clean"]
+        assert ("block mean" in kernels["auto"]) == (method in ("dsrnet", "dada"))
 
 
 def test_method_without_parameters_needs_no_weights():
@@ -69,7 +106,7 @@ def test_weights_are_never_ignored(tmp_path):
     path = save_weights(Tiny(2), tmp_path / "a.safetensors", card())
     with pytest.raises(WeightsError, match=r"a\.safetensors.*bicubic.*no parameters"):
         load_model("bicubic", 2, weights=path)
-    assert load_model("bicubic", 2, weights="")[1] is None
+    assert load_model("bicubic", 2, weights="clean")[1:] == (None, None)
 
 
 def test_default_method_is_the_trained_one_where_it_has_weights(tmp_path):
@@ -171,7 +208,7 @@ def test_cards_are_checked(tmp_path):
     path = save_weights(Tiny(2), tmp_path / "a.safetensors", card())
     path.with_suffix(".json").write_text('{"method": 3}')
     with pytest.raises(WeightsError, match="not a model card"):
-        weights.read_card(path)
+        read_card(path)
     path.with_suffix(".json").unlink()
     with pytest.raises(WeightsError, match="is missing"):
         load_model("tiny", 2, weights=path)

@@ -28,7 +28,10 @@ def add_method_options(parser: argparse.ArgumentParser, default: list[str]) -> N
         help=f"comma-separated from {', '.join(available_methods())}; 'all' of them; '{SHIPPED}': those that run as "
         f"installed, with all weights that ship; NAME:VARIANT takes other weights (default {','.join(default)})",
     )
-    parser.add_argument("--weights", help="a .safetensors file or the name of a bundled variant")
+    parser.add_argument(
+        "--weights",
+        help="a .safetensors file, a bundled variant's name, auto or clean (default: clean, for dada auto)",
+    )
     parser.add_argument("--size", choices=("paper", "lite"))
     parser.add_argument("--device", default="auto")
     parser.add_argument(

@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from depth_sr_ros.atomic import write_file
-from depth_sr_ros.zoo.weights import WeightsError, save_weights
+from depth_sr_ros.zoo.card import WeightsError
+from depth_sr_ros.zoo.weight_files import save_weights
 
 from ..export import card_of, read_checkpoint
 from .arguments import check_choices, integers, names, progress_bar, shown_command

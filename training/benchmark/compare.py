@@ -19,7 +19,7 @@ from rich.console import Console
 from depth_sr_ros.atomic import write_file
 from depth_sr_ros.diffusion.consistency import ADJUSTMENTS
 from depth_sr_ros.models import diffuses, list_models, model_class
-from depth_sr_ros.zoo.weights import bundled_cards
+from depth_sr_ros.zoo.choice import bundled_cards
 
 from .arguments import SHIPPED, add_method_options, entries_of, integers, progress_bar, shown_command
 from .blocks import check_blocks, write_blocks

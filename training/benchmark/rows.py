@@ -14,7 +14,8 @@ from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.depth import expand_mask, fill_holes
 from depth_sr_ros.models import create_model, diffuses, list_models, model_class
 from depth_sr_ros.resize import bicubic
-from depth_sr_ros.zoo.weights import WeightsError, bundled_cards
+from depth_sr_ros.zoo.card import WeightsError
+from depth_sr_ros.zoo.choice import AUTO, CLEAN, bundled_cards, is_weights_file
 
 TUNED_FILE = Path(__file__).with_name("tuned.json")
 
@@ -25,7 +26,8 @@ class Options:
 
     Attributes:
         size: "paper", "lite" or None (the method's default).
-        weights: a .safetensors file, a bundled variant's name, or None (the bundled default).
+        weights: as in DepthUpsampler; None: "clean", and of a diffusion method "auto", the ones held to the block mean
+            (its clean ones are held to the bicubic kernel: a row of their own, name:bicubic).
         device: as in DepthUpsampler.
         consistent: project every result so that its block mean equals the LR input: False, "additive" or
             "multiplicative".
@@ -61,6 +63,7 @@ class Method:
         label: what its table row says.
         guided: whether it needs an RGB guide.
         parameters: number of learned values; None where the question makes no sense.
+        weights: stem of the weights file; None without.
         run: (depth_lr (h, w) float32, guide (H, W, 3) uint8 or None) -> (H, W) float32.
         note: where the weights or filter settings come from.
     """
@@ -68,6 +71,7 @@ class Method:
     label: str
     guided: bool
     parameters: int | None
+    weights: str | None
     run: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
     note: str = ""
     options: Options = field(default_factory=Options)
@@ -107,7 +111,7 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
     """Build a method by name.
 
     Args:
-        spec: a name of `available_methods()`, or ``name:variant`` for other weights of that method ("dsrnet:robust",
+        spec: a name of `available_methods()`, or ``name:weights`` for other weights of that method ("dsrnet:robust",
             or the path of a .safetensors file), which then win over `options.weights`.
         scale: integer upsampling factor.
         options: shared options.
@@ -125,35 +129,44 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
         options = replace(options, weights=None)  # shared by all methods of the run: meant for those that have weights
     if not diffuses(name):
         options = replace(options, constraint=None)  # likewise: meant for those that are held to a kernel
+    asked = variant or options.weights
     upsampler = DepthUpsampler(
         name,
         scale,
         device=options.device,
         size=options.size,
-        weights=variant or options.weights,
+        weights=asked or (AUTO if diffuses(name) else CLEAN),
         consistent=options.consistent,
         lr_kernel=options.constraint,
     )
     parameters = sum(p.numel() for p in upsampler.model.parameters())
     card = upsampler.card
-    if card and card.variant and not (variant or options.weights):
-        # the fallback that serves users would stand in a table as a second measurement under another name
-        raise WeightsError(f"no default weights of {name} x{scale} ship, only {name}:{card.variant}: ask for that")
+    if card and card.variant and not asked:
+        # the only weights that ship would stand in a table as a second measurement under another name
+        raise WeightsError(
+            f"no weights without a variant of {name} x{scale} ship, only {name}:{card.variant}: ask for that"
+        )
     note = f"{card.size} weights of {card.date}, trained on {card.lr_kernel} LR" if card else ""
-    return Method(_label(spec, options), upsampler.requires_guide, parameters, upsampler.upsample, note, options)
+    shown = Path(asked).stem if asked and is_weights_file(asked) else card.variant if card else ""
+    return Method(
+        label=_label(name, shown, options),
+        guided=upsampler.requires_guide,
+        parameters=parameters,
+        weights=upsampler.weights,
+        run=upsampler.upsample,
+        note=note,
+        options=options,
+    )
 
 
-def _label(spec: str, options: Options) -> str:
-    name, _, variant = spec.partition(":")
-    variant = variant or options.weights or ""
-    variant = Path(variant).stem if variant.endswith(".safetensors") else variant
+def _label(name: str, weights: str, options: Options) -> str:
     flags = {
         f"{options.constraint} constraint": options.constraint,
         "consistent": options.consistent,
         "multiplicative": options.consistent == "multiplicative",
         "self-ensemble": options.self_ensemble,
     }
-    extras = [extra for extra in (variant, options.size, *(flag for flag, on in flags.items() if on)) if extra]
+    extras = [extra for extra in (weights, options.size, *(flag for flag, on in flags.items() if on)) if extra]
     return f"{name} ({', '.join(extras)})" if extras else name
 
 
@@ -239,4 +252,6 @@ def _filter_method(name: str, scale: int, options: Options) -> Method:
 
     plain = Options(self_ensemble=options.self_ensemble)
     note = ", ".join(f"{key} {value:g}" for key, value in settings.items())
-    return Method(_label(name, plain), True, None, run, note, plain)
+    return Method(
+        label=_label(name, "", plain), guided=True, parameters=None, weights=None, run=run, note=note, options=plain
+    )

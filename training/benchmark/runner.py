@@ -35,6 +35,7 @@ class Result:
     Attributes:
         lr_kernel: the ``--lr-kernel`` that was asked for; `kernel` is what it meant for this scene.
         noise: standard deviation of the Gaussian noise on the LR map, in the data set's unit.
+        weights: stem of the weights file; None without.
         seconds: wall time of the upsampling, without loading and scoring.
         time_ratio: `seconds` as a multiple of this package's bicubic on the same input in the same run.
     """
@@ -53,6 +54,7 @@ class Result:
     parameters: int | None
     seconds: float
     time_ratio: float
+    weights: str | None = None
     note: str = ""
 
     def as_json(self) -> dict:
@@ -175,6 +177,7 @@ def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result
         parameters=method.parameters,
         seconds=seconds,
         time_ratio=seconds / baseline,
+        weights=method.weights,
         note=method.note,
     )
 

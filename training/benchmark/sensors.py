@@ -91,6 +91,7 @@ class SensorResult:
     Attributes:
         mae: mean absolute error against the frame, in mm or disparity levels, where frame and LR pixel are valid.
         bicubic_mae: bicubic's on the same input.
+        weights: stem of the method's weights file; None without.
         denoised_mae, denoised_bicubic_mae: the same against the denoised frame; None for disparities (their truth has
             no sensor's noise).
         floor: mean distance between frame and denoised frame over the same pixels; None for disparities.
@@ -107,6 +108,7 @@ class SensorResult:
     method: str
     mae: float
     bicubic_mae: float
+    weights: str | None = None
     denoised_mae: float | None = None
     denoised_bicubic_mae: float | None = None
     floor: float | None = None
@@ -281,6 +283,7 @@ class _Case:
             method=method.label,
             mae=mae,
             bicubic_mae=self.bicubic[0],
+            weights=method.weights,
             denoised_mae=clean,
             denoised_bicubic_mae=self.bicubic[1],
             floor=floor,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from depth_sr_ros.atomic import write_file
-from depth_sr_ros.zoo.weights import save_weights, weights_path
+from depth_sr_ros.zoo.choice import weights_path
+from depth_sr_ros.zoo.weight_files import save_weights
 
 from ..export import card_of, read_checkpoint
 from .entries import LICENCE, Entry

@@ -13,8 +13,10 @@ from torch import nn
 from depth_sr_ros.diffusion import diffuse_adjust
 from depth_sr_ros.models.dada import GUIDE_AND_DEPTH, Frame, check_priors
 from depth_sr_ros.models.equilibrium import Problem
+from depth_sr_ros.zoo.card import WeightsError
+from depth_sr_ros.zoo.choice import CLEAN, load_model
 from depth_sr_ros.zoo.import_weights import read_checkpoint
-from depth_sr_ros.zoo.weights import WeightsError, load_model, read_tensors
+from depth_sr_ros.zoo.weight_files import read_tensors
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
@@ -42,7 +44,7 @@ class DADA(DepthSRMethod):
         n_grad: the paper's N_grad, iterations that back-propagation unrolls.
         loss_weight: factor on the loss (the paper: 10), which counts only through the gradient's clipping.
         prior_weights: of the priors by their names, such as ``{dsrnet: robust}``: a variant's name or a .safetensors
-            file; the bundled ones where it is null or nothing is said. With the network's option ``train_priors``,
+            file; the clean ones where it is null or nothing is said. With the network's option ``train_priors``,
             "fresh" starts one untrained.
         normalise: what a patch's depth is normalised by for the priors, the U-Net and the trust: "patch" (its own
             statistics) or "frame" (those of the whole map, as a whole image's are at inference).
@@ -223,7 +225,7 @@ def _with_priors(
         if weights.get(name) == "fresh":
             continue
         asked = wanted.get(name, {})
-        prior, card = load_model(name, scale, asked.get("size", size), weights.get(name))
+        prior, card, _ = load_model(name, scale, asked.get("size", size), weights.get(name, CLEAN))
         made_with[name] = {"size": prior.size, **card.options}
         if not asked.items() <= made_with[name].items():
             raise ValueError(f"prior_options of {name} are {asked}, but its weights were made with {made_with[name]}")

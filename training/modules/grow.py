@@ -10,7 +10,8 @@ from torch import nn
 from depth_sr_ros.models import DepthSRModel
 from depth_sr_ros.models.blocks import ResidualBlock
 from depth_sr_ros.models.dsrnet import DSRNet
-from depth_sr_ros.zoo.weights import WeightsError, read_tensors
+from depth_sr_ros.zoo.card import WeightsError
+from depth_sr_ros.zoo.weight_files import read_tensors
 
 
 def load_into_larger(network: DepthSRModel, path: str | Path) -> None:

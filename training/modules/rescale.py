@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from depth_sr_ros.models import DepthSRModel
-from depth_sr_ros.zoo.weights import WeightsError, read_tensors
+from depth_sr_ros.zoo.card import WeightsError
+from depth_sr_ros.zoo.weight_files import read_tensors
 
 
 def load_from_scale(network: DepthSRModel, path: str | Path, scale: int) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from depth_sr_ros.zoo.weights import load_weights, read_card, read_tensors
+from depth_sr_ros.zoo.card import read_card
+from depth_sr_ros.zoo.weight_files import load_weights, read_tensors
 
 from ..losses import l1_loss, tolerant_l1_loss
 from .base import Batch, DepthSRMethod

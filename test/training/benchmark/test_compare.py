@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from depth_sr_ros.zoo import weights
+from depth_sr_ros.zoo import choice
+from depth_sr_ros.zoo.card import ModelCard
+from depth_sr_ros.zoo.choice import weights_path
 from training.benchmark.blocks import write_blocks
 from training.benchmark.cli import main
 from training.benchmark.compare import FULL_SIZE, HELD_OUT, _matching_constraints, _rows
@@ -74,12 +76,12 @@ def test_blocks_are_renewed_and_the_rest_is_left(tmp_path):
 
 
 def test_shipped_is_what_runs_as_installed(monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(choice, "WEIGHTS_DIR", tmp_path)
     assert {entry.spec for entry in shipped_entries()} == {"bicubic", "dada_rgb"}
     card = {"method": "dsrnet", "data": "-", "lr_kernel": "-", "steps": 1, "date": "-"}
     for scale, size, variant in ((2, "lite", ""), (4, "lite", ""), (4, "lite", "robust"), (4, "paper", "")):
-        path = weights.weights_path("dsrnet", scale, size, variant).with_suffix(".json")
-        path.write_text(weights.ModelCard(scale=scale, size=size, variant=variant, **card).model_dump_json())
+        path = weights_path("dsrnet", scale, size, variant).with_suffix(".json")
+        path.write_text(ModelCard(scale=scale, size=size, variant=variant, **card).model_dump_json())
     assert shipped_entries()[2:] == [
         Entry("dsrnet"),
         Entry("dsrnet:robust"),

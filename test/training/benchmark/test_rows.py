@@ -7,12 +7,23 @@ from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.evaluation.metrics import mad
 from depth_sr_ros.models import create_model
 from depth_sr_ros.resize import bicubic
-from depth_sr_ros.zoo import weights
+from depth_sr_ros.zoo import choice
+from depth_sr_ros.zoo.card import ModelCard, WeightsError
+from depth_sr_ros.zoo.choice import weights_path
+from depth_sr_ros.zoo.weight_files import save_weights
 from training.benchmark import rows as methods
 from training.benchmark import tune
 from training.benchmark.datasets import Scene
 from training.benchmark.protocols import DISPARITY, downsample
-from training.benchmark.rows import FILTERS, Options, apply_filter, available_methods, build_method, self_ensemble
+from training.benchmark.rows import (
+    FILTERS,
+    Options,
+    apply_filter,
+    available_methods,
+    build_method,
+    self_ensemble,
+    shipped_entries,
+)
 
 
 @pytest.fixture
@@ -119,13 +130,42 @@ def test_weights_of_a_run_go_to_the_methods_that_have_weights(tmp_path):
 
 
 def test_another_variant_never_stands_in_for_the_default(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(choice, "WEIGHTS_DIR", tmp_path)
     fields = {"method": "dsrnet", "scale": 2, "size": "lite", "variant": "robust", "data": "-", "lr_kernel": "-"}
-    card = weights.ModelCard(**fields, steps=0, date="2026-01-01")
-    weights.save_weights(create_model("dsrnet", 2), weights.weights_path("dsrnet", 2, "lite", "robust"), card)
+    card = ModelCard(**fields, steps=0, date="2026-01-01")
+    save_weights(create_model("dsrnet", 2), weights_path("dsrnet", 2, "lite", "robust"), card)
     assert build_method("dsrnet:robust", 2).label == "dsrnet (robust)"
-    with pytest.raises(weights.WeightsError, match="only dsrnet:robust"):
+    with pytest.raises(WeightsError, match="only dsrnet:robust"):
         build_method("dsrnet", 2)
+
+
+def test_every_shipped_row_names_its_weights_file():
+    """A row's label stands for one weights file at each scale, whatever DepthUpsampler's default is."""
+    rows = {}
+    for entry in shipped_entries():
+        for scale in (2, 4, 8, 16):
+            try:
+                method = build_method(entry.spec, scale, entry.options)
+            except WeightsError:
+                continue
+            rows[method.label, scale] = method.weights
+    suffixes = {"dsrnet": "", "dsrnet (robust)": "_robust", "csan": "", "bridgenet": ""}
+    suffixes |= {"dada": "", "dada (bicubic)": "_bicubic", "dada (no_prior)": "_no_prior"}
+    without = {("bridgenet", 2), ("bridgenet", 8), ("bridgenet", 16), ("dada (no_prior)", 2)}
+    expected = {
+        (label, scale): f"{label.split()[0]}_lite_x{scale}{suffix}"
+        for label, suffix in suffixes.items()
+        for scale in (2, 4, 8, 16)
+        if (label, scale) not in without
+    }
+    assert rows == expected | {(name, scale): None for name in ("bicubic", "dada_rgb") for scale in (2, 4, 8, 16)}
+
+
+def test_clean_and_auto_are_labelled_by_what_they_took():
+    assert build_method("dada:clean", 4).label == "dada (bicubic)"
+    assert build_method("dsrnet:auto", 4).label == "dsrnet (robust)"
+    assert build_method("dsrnet", 4, Options(weights="auto")).weights == "dsrnet_lite_x4_robust"
+    assert build_method("csan:clean", 4).label == "csan"
 
 
 def test_a_constraint_is_for_the_methods_that_diffuse(pair):

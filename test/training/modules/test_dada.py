@@ -11,7 +11,9 @@ import torch
 from depth_sr_ros.diffusion import diffuse_adjust
 from depth_sr_ros.models import create_model
 from depth_sr_ros.models.equilibrium import upsampled
-from depth_sr_ros.zoo.weights import ModelCard, WeightsError, load_model, save_weights
+from depth_sr_ros.zoo.card import ModelCard, WeightsError
+from depth_sr_ros.zoo.choice import load_model
+from depth_sr_ros.zoo.weight_files import save_weights
 from training.cli import CONFIGS, load_config
 from training.data import Augment, Degrader
 from training.data.degradations import BlockMean, Holes
@@ -152,7 +154,7 @@ def test_resume_continues_as_if_never_stopped(tmp_path):
 
 def test_prior_is_loaded_frozen_and_exported_with_the_model(tmp_path, prior_file, capsys):
     learner = method(options={"priors": ["dsrnet"]}, prior_weights={"dsrnet": str(prior_file)})
-    loaded, _ = load_model("dsrnet", 2, "lite", prior_file)
+    loaded, _, _ = load_model("dsrnet", 2, "lite", prior_file)
     for name, value in loaded.state_dict().items():
         assert torch.equal(learner.network.priors["dsrnet"].state_dict()[name], value)
     trainer = tiny.trainer(tmp_path)
@@ -162,7 +164,7 @@ def test_prior_is_loaded_frozen_and_exported_with_the_model(tmp_path, prior_file
     out = tmp_path / "dada.safetensors"
     command = [str(tmp_path / "last.ckpt"), "-o", str(out), "--data", "steps", "--lr-kernel", "block mean"]
     assert export(command) == 0
-    model, card = load_model("dada", 2, "lite", out)
+    model, card, _ = load_model("dada", 2, "lite", out)
     assert card.options["prior_options"] == {"dsrnet": {"size": "lite", "width": 4, "width_lr": 4, "units": 2}}
     batch = batch_of(2)
     with torch.no_grad():
@@ -174,26 +176,26 @@ def test_export_gives_another_prior(tmp_path, prior_file, capsys):
     learner = method(options={"priors": ["dsrnet"]}, prior_weights={"dsrnet": str(prior_file)})
     trainer.fit(learner, data())
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    loaded, card = load_model("dsrnet", 2, "lite", prior_file)
+    loaded, card, _ = load_model("dsrnet", 2, "lite", prior_file)
     with torch.no_grad():
         loaded.head[-1].bias.fill_(0.25)
     other = save_weights(loaded, tmp_path / "other.safetensors", card)
     out = tmp_path / "dada.safetensors"
     command = [str(tmp_path / "last.ckpt"), "-o", str(out), "--data", "steps", "--lr-kernel", "block mean", "--prior"]
     assert export([*command, f"dsrnet={other}"]) == 0
-    model, card = load_model("dada", 2, "lite", out)
+    model, card, _ = load_model("dada", 2, "lite", out)
     trained = learner.network.state_dict()
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, trained[name])}
     assert changed == {"priors.dsrnet.head.1.bias"}
     assert "validation" not in card.scores  # that score was of the network with its own prior
     assert card.notes.startswith("the prior dsrnet it was trained with was exchanged for")
-    assert export([*command, "dsrnet=shipped"]) == 2
+    assert export([*command, "dsrnet=clean"]) == 2
     assert "prior of this checkpoint was made with others" in capsys.readouterr().err
-    for wrong in (["robust"], ["dsrnet="], ["dsrnet=robust", "--prior", "dsrnet=shipped"]):
+    for wrong in (["robust"], ["dsrnet="], ["dsrnet=robust", "--prior", "dsrnet=clean"]):
         assert export([*command, *wrong]) == 2 and "--prior is NAME=WEIGHTS" in capsys.readouterr().err
     trainer.fit(alone := method(), data())
     alone.trainer.save_checkpoint(tmp_path / "last.ckpt")
-    assert export([*command, "dsrnet=shipped"]) == 2 and "has these priors here: none" in capsys.readouterr().err
+    assert export([*command, "dsrnet=clean"]) == 2 and "has these priors here: none" in capsys.readouterr().err
 
 
 def test_prior_that_is_trained_along_moves(prior_file):

@@ -13,7 +13,9 @@ from tiny import NARROW, batch, checkpoint_at, data, same_weights, trainer
 from depth_sr_ros.evaluation.metrics import mad
 from depth_sr_ros.models import create_model
 from depth_sr_ros.resize import bicubic
-from depth_sr_ros.zoo.weights import ModelCard, WeightsError, bundled_cards, load_model, save_weights, weights_path
+from depth_sr_ros.zoo.card import ModelCard, WeightsError
+from depth_sr_ros.zoo.choice import bundled_cards, load_model, weights_path
+from depth_sr_ros.zoo.weight_files import save_weights
 from training.data import Augment, Degrader
 from training.data.degradations import Nearest
 from training.modules import Supervised

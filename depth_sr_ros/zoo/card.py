@@ -1,0 +1,68 @@
+"""The model card: a JSON file beside each weights file that says what it holds and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be used: missing, damaged, or made for another network. The message says what to do."""
+
+
+class ModelCard(BaseModel):
+    """What a weights file holds and where it comes from.
+
+    Attributes:
+        method: the network's name in the registry.
+        scale, size: of the network.
+        variant: tells several weights of one method, scale and size apart; "" for the first ones.
+        options: further keyword arguments of the network.
+        data: what it was trained on.
+        lr_kernel: the LR kernel or kernels of the training, in words.
+        steps: optimiser steps.
+        date: of the training, ISO 8601.
+        scores: a row such as "validation" to a number; its unit and LR kernel stand in `notes`.
+        notes: how it was trained, units and protocol of the scores.
+        licence: terms under which the weights may be used.
+    """
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    method: str
+    scale: int
+    size: str
+    variant: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    data: str
+    lr_kernel: str
+    steps: int
+    date: str
+    scores: dict[str, float] = Field(default_factory=dict)
+    notes: str = ""
+    licence: str = ""
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """The card beside a weights file.
+
+    Raises:
+        WeightsError: when it is missing or not a card.
+    """
+    card_path = Path(path).with_suffix(".json")
+    try:
+        return ModelCard.model_validate_json(card_path.read_text())
+    except FileNotFoundError:
+        raise WeightsError(f"{card_path} is missing: a weights file needs its card beside it") from None
+    except ValidationError as error:
+        raise WeightsError(f"{card_path} is not a model card: {error}") from None
+
+
+def write_card(card: ModelCard, path: str | Path) -> Path:
+    """Write the card beside a weights file; returns the card's path."""
+    card_path = Path(path).with_suffix(".json")
+    card_path.write_text(json.dumps(card.model_dump(), indent=2) + "\n")
+    return card_path
