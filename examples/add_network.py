@@ -14,7 +14,8 @@ from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.files import read_depth
 from depth_sr_ros.models import ResidualNetwork, create_model, register_model
 from depth_sr_ros.resize import block_mean
-from depth_sr_ros.zoo.weights import ModelCard, save_weights
+from depth_sr_ros.zoo.card import ModelCard
+from depth_sr_ros.zoo.weight_files import save_weights
 
 DATA = Path(__file__).parent / "data"
 SCALE, STEPS = 4, 300
@@ -50,7 +51,7 @@ def main(folder: Path) -> None:
     about = {"data": "examples/data", "lr_kernel": "block mean", "steps": STEPS, "date": "today"}
     card = ModelCard(method="tiny_net", scale=SCALE, size="lite", **about)
     weights = save_weights(model, folder / "tiny_net_lite_x4.safetensors", card)
-    for method, file in (("bicubic", None), ("tiny_net", weights)):
+    for method, file in (("bicubic", "auto"), ("tiny_net", weights)):
         result = DepthUpsampler(method, SCALE, weights=file).upsample(depth_lr[0, 0].numpy())
         print(f"{method}: mean error {1000 * np.abs(result - truth).mean():.1f} mm on the image it was trained on")
 

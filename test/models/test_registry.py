@@ -9,7 +9,8 @@ from torch import nn
 
 from depth_sr_ros import DepthUpsampler, models
 from depth_sr_ros.models import DepthSRModel, ResidualNetwork, create_model, list_models, register_model
-from depth_sr_ros.zoo.weights import ModelCard, save_weights
+from depth_sr_ros.zoo.card import ModelCard
+from depth_sr_ros.zoo.weight_files import save_weights
 
 
 class Outside(ResidualNetwork):
