@@ -26,7 +26,7 @@ export FASTDDS_DEFAULT_PROFILES_FILE := $(CURDIR)/config/fastdds_large_data.xml
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint docs bench clean distclean
+.PHONY: help venv demo test cov lint docs bench clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -54,10 +54,15 @@ else
 	$(pytest) $(PYTEST_ARGS)
 endif
 
+# Without the tests of the full rate, which measuring slows down. Nodes and commands that tests start as processes of
+# their own are measured too.
+cov: venv ## run the tests and list the lines that none reaches; fails below the floor in pyproject.toml
+	$(pytest) --numprocesses 2 --no-loadscope-reorder -m "not alone" --cov --cov-report=term-missing:skip-covered
+
 lint: venv ## check style and types: ruff, mypy, ament_pep257, and package.xml as colcon reads it
 	$(venv)/ruff check $(CODE) test
 	$(venv)/ruff format --check $(CODE) test
-	$(venv)/mypy $(patsubst launch,launch/*.py,$(CODE))
+	$(venv)/mypy
 	$(venv)/ament_pep257 $(PEP257) -- $(CODE)
 	$(venv)/python -c 'from catkin_pkg.package import parse_package; parse_package("package.xml").validate()'
 
@@ -69,7 +74,7 @@ bench: venv ## measure solver and methods on this machine
 	@$(venv)/python -m depth_sr_ros.cli bench
 
 clean: ## remove what builds, tests and demos left
-	rm -rf build install log demo_out examples_out site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build install log demo_out examples_out site *.egg-info .hypothesis .*_cache .coverage .coverage.*
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
