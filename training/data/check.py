@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from .files import visible
 from .sample import Source, existing_root
 from .sources import SOURCES, Middlebury2003, Middlebury2005, PairFolder, SyntheticScenes
 from .sources.nyuv2 import FILE_NAME, NYUv2
@@ -58,7 +59,7 @@ def check(root: str | Path) -> list[Finding]:
 def _folders(root: Path) -> list[Path]:
     level, folders = [root], [root]
     for _ in range(DEPTH):
-        level = [child for folder in level if folder.is_dir() for child in sorted(folder.iterdir()) if child.is_dir()]
+        level = [child for folder in level if folder.is_dir() for child in visible(folder.iterdir()) if child.is_dir()]
         folders += level
     return folders
 

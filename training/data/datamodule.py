@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader
 
@@ -12,7 +13,7 @@ from .augment import Augment
 from .degradations import Degrader
 from .loader import PatchLoader, PatchSampler
 from .patches import FrameDataset, Normalise, PatchDataset, check_geometry
-from .sample import Source
+from .sample import RGBDSample, Source
 from .splits import VALIDATION_SCENES, refuse_test_scenes
 from .store import SampleStore
 
@@ -77,7 +78,8 @@ class DepthSRData(L.LightningDataModule):
             test_sources: for the test loader alone; the only place for Middlebury 2005.
             num_workers: processes that make patches; 0 makes them in the training process. The patches are the
                 same whatever the number.
-            cache_gb: memory for decoded samples, in gigabytes; the rest is decoded again at each access.
+            cache_gb: memory for decoded samples, in gigabytes; the rest is decoded again at each access. Every map is
+                decoded once in `setup` whatever this is, so that all of them are checked before the training starts.
             seed: of everything random.
 
         Raises:
@@ -113,7 +115,14 @@ class DepthSRData(L.LightningDataModule):
         self._test: FrameDataset | None = None
 
     def setup(self, stage: str | None = None) -> None:
-        """Decode what `stage` needs (once) and check that patches fit into it."""
+        """Decode what `stage` needs (once) and check it.
+
+        Maps that cannot serve (no valid pixel, smaller than a patch, without colour where `require_guide` asks for it)
+        are left out with a warning that counts and names them.
+
+        Raises:
+            ValueError: a damaged file; or no map is left to train on, with the count of each reason.
+        """
         if stage in (None, "fit") and self._train is None:
             self._train = self._training_patches()
         if stage in (None, "fit", "validate") and self._validation is None:
@@ -131,7 +140,15 @@ class DepthSRData(L.LightningDataModule):
     def _training_patches(self) -> PatchDataset:
         held_out = set(self.validation_scenes)
         held_out.update(s.scene_of(i) for s in self.validation_sources for i in range(len(s)))
-        store = SampleStore(self.sources, lambda scene: scene not in held_out, self.require_guide, self.cache_bytes)
+        store = SampleStore(
+            self.sources,
+            lambda scene: scene not in held_out,
+            self.require_guide,
+            self.cache_bytes,
+            self._smaller_than_patch,
+        )
+        if store.items and (faults := store.faults()):
+            rank_zero_warn(f"Maps that are not trained on: {faults}.")
         rank_zero_info(f"Training on {len(store)} maps of {len(self.sources)} sources.")
         return PatchDataset(
             store,
@@ -151,9 +168,14 @@ class DepthSRData(L.LightningDataModule):
         self, split: list[Source], scenes: tuple[str, ...], whole: list[Source], enlarge: float = 1.0
     ) -> FrameDataset:
         """Frames of the `scenes` in `split`, and all of `whole`."""
-        store = SampleStore(split, lambda scene: scene in scenes, self.require_guide, self.cache_bytes)
-        extra = SampleStore(whole, lambda scene: True, self.require_guide, self.cache_bytes)
-        store.append(extra)
+        store = SampleStore(
+            split, lambda scene: scene in scenes, self.require_guide, self.cache_bytes, self._nothing_in_whole_cells
+        )
+        store.append(
+            SampleStore(whole, lambda scene: True, self.require_guide, self.cache_bytes, self._nothing_in_whole_cells)
+        )
+        if faults := store.faults():
+            rank_zero_warn(f"Maps that are not validated or tested on: {faults}.")
         return FrameDataset(
             store,
             scale=self.scale,
@@ -163,6 +185,15 @@ class DepthSRData(L.LightningDataModule):
             enlarge=enlarge,
             seed=self.seed,
         )
+
+    def _smaller_than_patch(self, sample: RGBDSample) -> str | None:
+        return None if min(sample.depth.shape) >= self.patch else f"smaller than a {self.patch}x{self.patch} patch"
+
+    def _nothing_in_whole_cells(self, sample: RGBDSample) -> str | None:
+        """Frames are cropped at the lower right to a multiple of the scale: a valid pixel must be left."""
+        height, width = (n // self.scale * self.scale for n in sample.depth.shape)
+        inside = np.isfinite(sample.depth[:height, :width]).any()
+        return None if inside else f"without a valid pixel in whole {self.scale}x{self.scale} cells"
 
     def train_dataloader(self) -> PatchLoader:
         """Patches of the trainer's current epoch; of epoch 0 without a trainer."""
@@ -188,5 +219,6 @@ class DepthSRData(L.LightningDataModule):
             ValueError: no test source was given.
         """
         if not len(self._test):
-            raise ValueError("nothing to test on: give test_sources")
+            why = f" ({self._test.store.account()})" if self.test_sources else ""
+            raise ValueError(f"nothing to test on{why}: give test_sources")
         return DataLoader(self._test, num_workers=self.num_workers)

@@ -145,7 +145,7 @@ class PatchDataset(Dataset):
     def _probabilities(self, source_weights: list[float] | None) -> np.ndarray:
         items, sources = self.store.items, self.store.sources
         if not items:
-            raise ValueError("no training sample is left after the split: check sources and require_guide")
+            raise ValueError(f"no training sample is left: {self.store.account()}")
         if source_weights is not None and (len(source_weights) != len(sources) or min(source_weights) < 0):
             raise ValueError(
                 f"source_weights needs one number >= 0 for each of the {len(sources)} sources, got {source_weights}"

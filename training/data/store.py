@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,26 +10,31 @@ import numpy as np
 from .degradations import Scale
 from .sample import RGBDSample, Source, Statistics
 
+NO_VALID_PIXEL = "without a valid pixel"
+NO_COLOUR = "without colour, which require_guide asks for"
+HELD_OUT = "held out for validation, or not among the scenes asked for"
+NAMED = 3  # maps named per reason
+
 
 @dataclass
 class Item:
-    """One sample of one source, with what is known of it before it is decoded again."""
+    """One sample of one source, with what is known of it without decoding it again."""
 
     source: int
     index: int
     name: str
     scene: str
-    shape: tuple[int, int] | None = None
-    statistics: Statistics | None = None
+    shape: tuple[int, int]
+    statistics: Statistics
     sample: RGBDSample | None = None
 
 
 class SampleStore:
     """Random access to the kept samples of `sources`.
 
-    Samples without a valid pixel, or (with `require_guide`) without colour, are left out. Decoding happens when the
-    store is built, up to `cache_bytes`; what lies beyond is decoded at every access, and its size is taken to be
-    that of its source's first sample.
+    Every sample is decoded once when the store is built, so that all checks are made of all samples. Those without a
+    valid pixel, without colour (with `require_guide`) or that `unusable` speaks against are left out: `left_out` says
+    why. Decoded samples stay in memory up to `cache_bytes`; the others are decoded again at every access.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class SampleStore:
         keep: Callable[[str], bool],
         require_guide: bool = False,
         cache_bytes: float = 4e9,
+        unusable: Callable[[RGBDSample], str | None] = lambda sample: None,
     ) -> None:
         """Choose and decode.
 
@@ -46,28 +52,54 @@ class SampleStore:
             keep: whether to keep a scene, by the name that `Source.scene_of` gives.
             require_guide: leave out samples without colour.
             cache_bytes: memory that decoded samples may take.
+            unusable: the reason to leave a sample out, or None.
+
+        Raises:
+            ValueError, OSError: a file that cannot be read, with its name.
         """
         self.sources = list(sources)
         self.items: list[Item] = []
+        self.left_out: dict[str, list[str]] = {}
+        """Names of the samples that are not among `items`, by the reason."""
         used = 0
         for number, source in enumerate(self.sources):
-            if require_guide and not source.has_guide:
-                continue
-            shape = None
-            for index, name in enumerate(source.names):
-                scene = source.scene_of(index)
+            for index, own in enumerate(source.names):
+                name, scene = f"{source.layout}/{own}", source.scene_of(index)
                 if not keep(scene):
+                    self._leave_out(HELD_OUT, name)
                     continue
-                item = Item(number, index, f"{source.layout}/{name}", scene, shape)
-                if used < cache_bytes or shape is None:
-                    sample = source[index]
-                    if np.isnan(sample.depth).all() or (require_guide and sample.guide is None):
-                        continue
-                    shape = item.shape = sample.depth.shape
-                    item.statistics = Statistics.of(sample.depth)
-                    used += sample.depth.nbytes + (0 if sample.guide is None else sample.guide.nbytes)
-                    item.sample = sample if used <= cache_bytes else None
-                self.items.append(item)
+                if require_guide and not source.has_guide:
+                    self._leave_out(NO_COLOUR, name)
+                    continue
+                sample = source[index]
+                reason = _fault(sample, require_guide) or unusable(sample)
+                if reason:
+                    self._leave_out(reason, name)
+                    continue
+                used += sample.depth.nbytes + (0 if sample.guide is None else sample.guide.nbytes)
+                shape = sample.depth.shape[0], sample.depth.shape[1]
+                kept = sample if used <= cache_bytes else None
+                self.items.append(Item(number, index, name, scene, shape, Statistics.of(sample.depth), kept))
+
+    def _leave_out(self, reason: str, name: str) -> None:
+        self.left_out.setdefault(reason, []).append(name)
+
+    def faults(self) -> str:
+        """How many samples were left out for which reason, other than by choice, and the first names; "" for none."""
+        return self._account(reason for reason in self.left_out if reason != HELD_OUT)
+
+    def account(self) -> str:
+        """How many samples of how many are left, and why the others are not."""
+        total = len(self.items) + sum(map(len, self.left_out.values()))
+        return f"{len(self.items)} of {total} maps are left; {self._account(self.left_out) or 'none was left out'}"
+
+    def _account(self, reasons: Iterable[str]) -> str:
+        parts = []
+        for reason in reasons:
+            names = self.left_out[reason]
+            more = f", {len(names) - NAMED} more" if len(names) > NAMED else ""
+            parts.append(f"{len(names)} {reason} ({', '.join(names[:NAMED])}{more})")
+        return "; ".join(parts)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -77,13 +109,13 @@ class SampleStore:
         shift = len(self.sources)
         self.sources += other.sources
         self.items += [replace(item, source=item.source + shift) for item in other.items]
+        for reason, names in other.left_out.items():
+            self.left_out[reason] = [*self.left_out.get(reason, []), *names]
 
     def load(self, number: int) -> tuple[RGBDSample, Scale, Statistics]:
         """The sample, what its numbers mean, and the statistics of its valid ones."""
         item = self.items[number]
         sample = self.sources[item.source][item.index] if item.sample is None else item.sample
-        if item.statistics is None:
-            item.statistics = Statistics.of(sample.depth)
         return sample, self._scale(sample, item.statistics.high), item.statistics
 
     @staticmethod
@@ -91,3 +123,9 @@ class SampleStore:
         # 8-bit disparities are rounded to whole grey levels, whatever the scene's greatest value.
         full = 255.0 if sample.unit == "disparity" and high <= 255 else abs(high) or 1.0
         return Scale(sample.unit, full)
+
+
+def _fault(sample: RGBDSample, require_guide: bool) -> str | None:
+    if not np.isfinite(sample.depth).any():
+        return NO_VALID_PIXEL
+    return NO_COLOUR if require_guide and sample.guide is None else None
