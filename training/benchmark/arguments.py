@@ -87,8 +87,8 @@ def shown_command(name: str, parser: argparse.ArgumentParser, arguments: argpars
             parts.append(f"--{option} {text}")
     if getattr(arguments, "self_ensemble", False):
         parts.append("--self-ensemble")
-    if arguments.write:
-        parts.append("--write " + " ".join(page.name if page.is_absolute() else str(page) for page in arguments.write))
+    if arguments.results:
+        parts.append(f"--results {arguments.results.name if arguments.results.is_absolute() else arguments.results}")
     return " ".join(parts)
 
 

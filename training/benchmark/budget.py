@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.console import Console
-from rich.markdown import Markdown
+from rich.table import Table
 
 from depth_sr_ros.atomic import write_file
 from depth_sr_ros.zoo.card import WeightsError
@@ -27,14 +28,14 @@ from depth_sr_ros.zoo.weight_files import save_weights
 
 from ..export import card_of, read_checkpoint
 from .arguments import check_choices, integers, names, progress_bar, shown_command
-from .blocks import check_blocks, write_blocks
 from .datasets import DatasetError, middlebury2005
 from .other_datasets import validation2006
+from .results import Origin, today, write_results
 from .rows import Entry
 from .runner import Result, evaluate
 from .tables import machine
 
-BLOCK = "budget"
+RESULTS = "budget"
 CONFIGS = Path(__file__).parents[1] / "configs"
 BUDGET_CONFIGS = {
     "dsrnet": "dsrnet_lite.yaml",
@@ -46,7 +47,7 @@ PATCHES = {2: (128, 8), 4: (128, 8), 8: (128, 8), 16: (192, 4)}
 """Side in HR pixels and batch size by scale: at x16 a smaller patch has too few LR pixels."""
 SCENES = ("Books", "Laundry")
 MADE_WITH = "budget.json"
-HELD_OUT = "validation scenes"
+HELD_OUT = "validation2006"
 REFERENCES = ("bicubic", "dada_rgb")
 """Methods without weights, which need no budget."""
 
@@ -139,9 +140,9 @@ def budget_parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(
         prog="python -m training.benchmark budget",
-        description="Train every network by the same number of steps, score them, and write the table into Markdown "
-        "pages. Finished trainings are kept and an interrupted one goes on from its last checkpoint (one every 500 "
-        "steps). Other arguments, such as --trainer.precision bf16-mixed, go to every training.",
+        description="Train every network by the same number of steps and score them. Finished trainings are kept and "
+        "an interrupted one goes on from its last checkpoint (one every 500 steps). Other arguments, such as "
+        "--trainer.precision bf16-mixed, go to every training.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -154,7 +155,7 @@ def budget_parser() -> argparse.ArgumentParser:
     parser.add_argument("--methods", type=names, default=list(BUDGET_CONFIGS), help=f"of {', '.join(BUDGET_CONFIGS)}")
     parser.add_argument("--scales", type=integers, default=list(PATCHES), help="comma-separated, default 2,4,8,16")
     parser.add_argument("--runs", type=Path, default=Path("runs/budget"), help="folder for the trainings")
-    parser.add_argument("--write", type=Path, nargs="+", default=[], help=f"Markdown pages with a block '{BLOCK}'")
+    parser.add_argument("--results", type=Path, help=f"folder for {RESULTS}.csv")
     parser.add_argument("--json", type=Path, help="file for all numbers")
     return parser
 
@@ -165,8 +166,6 @@ def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
     check_choices("--scales", map(str, arguments.scales), map(str, PATCHES))
     if arguments.steps < 1:
         raise DatasetError(f"--steps must be at least 1, got {arguments.steps}")
-    for page in arguments.write:
-        check_blocks(page, [BLOCK])
     data = {
         "middlebury2005": middlebury2005(arguments.root / "middlebury2005", list(SCENES)),
         HELD_OUT: validation2006(arguments.root / "middlebury2006_third", None),
@@ -187,10 +186,15 @@ def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
                 return 1
     results = score(runs, data)
     command = " ".join([shown_command("budget", budget_parser(), arguments), *overrides])
-    text = budget_markdown(results, arguments.steps, command)
-    Console().print(Markdown(text))
-    for page in arguments.write:
-        print(f"{page}: {', '.join(write_blocks(page, {BLOCK: text}))} written")
+    rows = budget_records(results, arguments.steps)
+    show(rows, Console())
+    if arguments.results:
+        unit = (
+            "Books, Laundry, validation2006: mean absolute difference in 8-bit disparity levels, MATLAB bicubic LR; "
+            "steps from random weights; patch: side in HR pixels; batch: patches a step; seconds: of a full-size image"
+        )
+        path = write_results(arguments.results, RESULTS, rows, Origin(command, today(), machine(), unit))
+        print(f"{path} written")
     if arguments.json:
         records = [result.as_json() for result in results]
         write_file(arguments.json, json.dumps({"command": command, "machine": machine(), "results": records}, indent=1))
@@ -222,43 +226,39 @@ def score(runs: list[Run], data: dict) -> list[Result]:
     return results
 
 
-def budget_markdown(results: list[Result], steps: int, command: str) -> str:
-    """A line per scale and method: learned values, time of a full-size image, MAD on Books, Laundry and the held-out
-    scenes' mean; the best of a scale is bold."""
-    columns = (*SCENES, HELD_OUT)
-    scales = sorted({result.scale for result in results})
-    chosen = {scale: PATCHES[scale] for scale in scales}
-    patches = ", ".join(f"x{scale}: {batch} of {side} x {side}" for scale, (side, batch) in chosen.items())
-    lines = [
-        f"`{command}`, {machine()}",
-        "",
-        f"MAD in 8-bit disparity levels, MATLAB bicubic LR, after {steps} steps from random weights; patches a step: "
-        f"{patches}. Time is that of a full-size image.",
-        "",
-        f"| scale | method | input | parameters | time (s) | x bicubic | {' | '.join(columns)} |",
-        "| --- | --- | --- | ---: | ---: | ---: | " + " | ".join("---:" for _ in columns) + " |",
-    ]
-    for scale in scales:
-        rows = {}
-        for result in results:
-            if result.scale == scale:
-                rows.setdefault(result.method, []).append(result)
-        means = {method: _means(found) for method, found in rows.items()}
-        best = {column: min(mean[column] for mean in means.values()) for column in columns}
-        for method, found in rows.items():
-            full = [result for result in found if result.scene in SCENES]
-            cells = [f"{means[method][column]:.3f}" for column in columns]
-            cells = [
-                f"**{cell}**" if means[method][column] == best[column] else cell for cell, column in zip(cells, columns)
-            ]
-            cost = (
-                f"{found[0].parameters:,}",
-                f"{np.median([result.seconds for result in full]):.2f}",
-                f"{np.median([result.time_ratio for result in full]):.0f}",
-            )
-            sees = "depth + RGB" if found[0].guided else "depth"
-            lines.append("| " + " | ".join([f"x{scale}", method, sees, *cost, *cells]) + " |")
-    return "\n".join(lines)
+def budget_records(results: list[Result], steps: int) -> list[dict]:
+    """A record per scale and method: learned values, time of a full-size image, MAD on Books, Laundry and the held-out
+    scenes' mean."""
+    rows: dict[tuple[int, str], list[Result]] = {}
+    for result in results:
+        rows.setdefault((result.scale, result.method), []).append(result)
+    records = []
+    for (scale, method), found in sorted(rows.items(), key=lambda item: item[0][0]):
+        side, batch = PATCHES[scale]
+        full = [result for result in found if result.scene in SCENES]
+        record = {
+            "scale": scale,
+            "method": method,
+            "input": "depth + RGB" if found[0].guided else "depth",
+            "steps": steps,
+            "patch": side,
+            "batch": batch,
+            "parameters": found[0].parameters,
+            "seconds": f"{np.median([result.seconds for result in full]):.2f}",
+            "times_bicubic": f"{np.median([result.time_ratio for result in full]):.0f}",
+        }
+        records.append(record | {column: f"{value:.3f}" for column, value in _means(found).items()})
+    return records
+
+
+def show(records: list[dict], console: Console) -> None:
+    """Print the records as one table."""
+    grid = Table(title="MAD in 8-bit disparity levels, MATLAB bicubic LR", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in records[0]:
+        grid.add_column(column, justify="left" if column in ("method", "input") else "right")
+    for record in records:
+        grid.add_row(*(str(value) for value in record.values()))
+    console.print(grid)
 
 
 def _means(results: list[Result]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from .budget import budget_command, budget_parser
 from .compare import compare_command, compare_parser
 from .datasets import DatasetError
 from .other_datasets import DATASETS
+from .page import page_command, page_parser
 from .pictures import draw
 from .protocols import LR_KERNELS
 from .runner import Outputs, evaluate
@@ -35,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
             return compare_command(compare_parser().parse_args(argv[1:]))
         if argv[:1] == ["budget"]:
             return budget_command(*budget_parser().parse_known_args(argv[1:]))
+        if argv[:1] == ["page"]:
+            return page_command(page_parser().parse_args(argv[1:]))
         if argv[:1] == ["tune"]:
             return tune_command(_tune_parser().parse_args(argv[1:]))
         return run_command(_run_parser().parse_args(argv), argv)
@@ -47,9 +50,9 @@ def _run_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.benchmark",
         description="Score methods by a paper's protocol; published rows stand beside the measured ones.",
-        epilog="Commands of their own, with --help each: 'compare' writes the comparison into the docs, 'budget' "
-        "trains all networks alike and compares them, 'sensors' scores on real depth cameras' frames, 'tune' tunes the "
-        "classical filters.",
+        epilog="Commands of their own, with --help each: 'compare' runs all methods that ship, 'budget' trains all "
+        "networks alike and compares them, 'sensors' scores on real depth cameras' frames, 'page' makes the documents' "
+        "table and figure of the results files that these write, 'tune' tunes the classical filters.",
     )
     parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
     parser.add_argument("--root", type=Path, help="folder of the data set (synthetic needs none)")

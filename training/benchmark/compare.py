@@ -1,4 +1,4 @@
-"""``python -m training.benchmark compare``: every method that ships, side by side, written into the documents.
+"""``python -m training.benchmark compare``: every method that ships, side by side.
 
 Two data sets, Books and Laundry of Middlebury 2005 at full size and the held-out scenes of Middlebury 2006 at third
 size (both views), each with two LR kernels: the papers' MATLAB bicubic and the block mean, which is what a depth camera
@@ -22,35 +22,42 @@ from depth_sr_ros.models import diffuses, list_models, model_class
 from depth_sr_ros.zoo.choice import bundled_cards
 
 from .arguments import SHIPPED, add_method_options, entries_of, integers, progress_bar, shown_command
-from .blocks import check_blocks, write_blocks
 from .datasets import middlebury2005
 from .other_datasets import validation2006
-from .published import rows_for
+from .results import Origin, today, write_results
 from .rows import Entry
 from .runner import Result, evaluate
-from .tables import CostRow, ScoreTable, cost_markdown, cost_rows, machine, print_report, score_table, table_markdown
+from .tables import (
+    MEAN,
+    CostRow,
+    ScoreTable,
+    cost_records,
+    cost_rows,
+    machine,
+    print_report,
+    score_records,
+    score_table,
+)
 
 FULL_SIZE, HELD_OUT = "middlebury2005", "validation2006"
 SCENES = ["Books", "Laundry"]
-BLOCKS = ("accuracy", "books-laundry", "validation", "cost", "consistency")
-PAPERS = ("CTKT DSRNet", "BridgeNet")
-"""The published rows of the short table, beside the measured peers; the long one has all that the data file knows."""
+RESULTS = (FULL_SIZE, HELD_OUT, "cost", "consistency")
+LR_KERNEL_NAMES = {"protocol": "bicubic", "block": "block_mean"}
+"""What results files call the LR kernels of the comparison: MATLAB's bicubic (as the papers round it), block mean."""
 
 
 def compare_parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(
         prog="python -m training.benchmark compare",
-        description="Compare all methods that run as installed, and write the tables into Markdown pages.",
+        description="Compare all methods that run as installed.",
     )
     parser.add_argument(
         "--root", type=Path, required=True, help="folder that holds middlebury2005/ and middlebury2006_third/"
     )
     parser.add_argument("--scales", type=integers, default=[2, 4, 8, 16], help="comma-separated, default 2,4,8,16")
     add_method_options(parser, [SHIPPED])
-    parser.add_argument(
-        "--write", type=Path, nargs="+", default=[], help=f"Markdown pages with blocks of {', '.join(BLOCKS)} to renew"
-    )
+    parser.add_argument("--results", type=Path, help=f"folder for {', '.join(RESULTS)} as CSV files")
     parser.add_argument("--json", type=Path, help="file for all numbers")
     return parser
 
@@ -82,8 +89,6 @@ class Comparison:
 def compare_command(arguments: argparse.Namespace) -> int:
     """Run, print, and write what was asked for; 0 done, 1 nothing could run."""
     entries = entries_of(arguments)
-    for page in arguments.write:
-        check_blocks(page, BLOCKS)
     data = {
         FULL_SIZE: middlebury2005(arguments.root / "middlebury2005", SCENES),
         HELD_OUT: validation2006(arguments.root / "middlebury2006_third", None),
@@ -122,9 +127,9 @@ def compare_command(arguments: argparse.Namespace) -> int:
     comparison = Comparison(results, consistency)
     print_report([comparison.table(*key) for key in results], comparison.costs(), Console())
     command = shown_command("compare", compare_parser(), arguments)
-    texts = block_texts(comparison, command)
-    for page in arguments.write:
-        print(f"{page}: {', '.join(write_blocks(page, texts))} written")
+    if arguments.results:
+        for name, (rows, origin) in result_files(comparison, command).items():
+            print(f"{write_results(arguments.results, name, rows, origin)} written")
     if arguments.json:
         records = [result.as_json() for found in results.values() for result in found]
         document = {
@@ -184,53 +189,35 @@ def _guided(entry: Entry) -> bool:
     return name not in list_models() or model_class(name).requires_guide
 
 
-def block_texts(comparison: Comparison, command: str) -> dict[str, str]:
-    """The text of each of `BLOCKS`."""
-    by_kernel = (("MATLAB bicubic LR", "protocol"), ("block-mean LR", "block"))
-    sections = {}
-    for block, dataset in (("books-laundry", FULL_SIZE), ("validation", HELD_OUT)):
-        parts = [f"`{command}`"]
-        for title, lr_kernel in by_kernel:
-            parts += ["", f"### {title}", "", table_markdown(comparison.table(dataset, lr_kernel))]
-        sections[block] = "\n".join(parts)
-    cost = f"`{command}`, {machine()}\n\n{cost_markdown(comparison.costs())}"
-    texts = {"accuracy": accuracy_markdown(comparison, command), **sections, "cost": cost}
+def result_files(comparison: Comparison, command: str) -> dict[str, tuple[list[dict], Origin]]:
+    """Rows and origin of each of `RESULTS`."""
+    measured, made = today(), machine()
+    mad = "mean absolute difference in 8-bit disparity levels"
+    files: dict[str, tuple[list[dict], Origin]] = {}
+    for name in (FULL_SIZE, HELD_OUT):
+        rows = [
+            record
+            for lr_kernel, label in LR_KERNEL_NAMES.items()
+            for record in score_records(comparison.table(name, lr_kernel), label)
+        ]
+        files[name] = rows, Origin(command, measured, "", mad)
+    cost = "seconds: of one full-size image; times_bicubic: the same over bicubic's; lr_consistency: 8-bit levels"
+    files["cost"] = cost_records(comparison.costs()), Origin(command, measured, made, cost)
     if comparison.consistency:
-        texts["consistency"] = consistency_markdown(comparison.consistency, command)
-    return texts
+        unit = f"lr_consistency: mean |down(output) - input| in 8-bit levels; mad: {mad}"
+        files["consistency"] = consistency_records(comparison.consistency), Origin(command, measured, "", unit)
+    return files
 
 
-def consistency_markdown(results: list[Result], command: str) -> str:
-    """LR consistency and MAD of each method, free, additive and multiplicative, means over the scenes."""
-    parts = [f"`{command}`"]
-    for metric in ("lr_consistency", "mad"):
-        table = score_table(results, metric, with_published=False, means_only=True)
-        parts += ["", f"### {table.title}", "", table_markdown(table)]
-    return "\n".join(parts)
-
-
-def accuracy_markdown(comparison: Comparison, command: str) -> str:
-    """The short table: Books / Laundry in one cell, MATLAB bicubic LR, measured rows and a few published ones."""
-    results = comparison.results[FULL_SIZE, "protocol"]
-    scales = sorted({result.scale for result in results})
-    columns = [(scene, scale) for scene in SCENES for scale in scales]
-    lines = ["| Books / Laundry | input | " + " | ".join(f"x{scale}" for scale in scales) + " |"]
-    lines.append("| --- | --- |" + " --- |" * len(scales))
-    for row in comparison.table(FULL_SIZE, "protocol").rows:
-        if row.measured:
-            guided = next(result.guided for result in results if result.method == row.method)
-            digits = {column: f"{value:.3f}".removeprefix("0") for column, value in row.cells.items()}
-            lines.append(_accuracy_row(f"{row.method}, measured", guided, digits, scales))
-    for published in rows_for(FULL_SIZE, "mad", columns):
-        peer = published.source == "peer, measured"
-        if (peer and published.method != "bicubic") or published.method in PAPERS:
-            kind = "its published weights, measured" if peer else "published"
-            digits = {column: text.removeprefix("0") for column, text in published.printed.items()}
-            lines.append(_accuracy_row(f"{published.method}, {kind}", published.guided, digits, scales))
-    return "\n".join([*lines, "", f"Written by `{command}`."]) + "\n"
-
-
-def _accuracy_row(label: str, guided: bool, digits: dict[tuple[str, int], str], scales: list[int]) -> str:
-    cells = [" / ".join(digits.get((scene, scale), "-") for scene in SCENES) for scale in scales]
-    cells = ["-" if set(cell) <= set("-/ ") else cell for cell in cells]
-    return "| " + " | ".join([label, "depth + RGB" if guided else "depth", *cells]) + " |"
+def consistency_records(results: list[Result]) -> list[dict]:
+    """LR consistency and MAD of each method, free, additive and multiplicative: means over the scenes."""
+    records: dict[tuple, dict] = {}
+    for lr_kernel, label in LR_KERNEL_NAMES.items():
+        chosen = [result for result in results if result.lr_kernel == lr_kernel]
+        for metric in ("lr_consistency", "mad"):
+            table = score_table(chosen, metric, with_published=False, means_only=True)
+            for record in score_records(table, label):
+                key = (record["method"], label, record["scale"])
+                plain = {"method": record["method"], "lr_kernel": label, "scale": record["scale"]}
+                records.setdefault(key, plain)[metric] = record[MEAN]
+    return list(records.values())

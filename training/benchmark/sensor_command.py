@@ -22,9 +22,8 @@ from .arguments import (
     progress_bar,
     shown_command,
 )
-from .blocks import check_blocks, write_blocks
-
-BLOCKS = ("sensors", "sensors-mean")
+from .results import Origin, today, write_results
+from .tables import machine
 
 
 def sensor_parser() -> argparse.ArgumentParser:
@@ -38,9 +37,7 @@ def sensor_parser() -> argparse.ArgumentParser:
     parser.add_argument("--frames", type=int, default=2, help="at most so many of each folder, default 2")
     parser.add_argument("--scales", type=integers, default=[4, 8], help="comma-separated, default 4,8")
     add_method_options(parser, [SHIPPED])
-    parser.add_argument(
-        "--write", type=Path, nargs="+", default=[], help=f"Markdown pages with a block {' or '.join(BLOCKS)} to renew"
-    )
+    parser.add_argument("--results", type=Path, help="folder for sensors.csv and sensor_planes.csv")
     parser.add_argument("--json", type=Path, help="file for all numbers")
     return parser
 
@@ -48,8 +45,6 @@ def sensor_parser() -> argparse.ArgumentParser:
 def sensor_command(arguments: argparse.Namespace) -> int:
     """Run, print, and write what was asked for; 0 done, 1 nothing could run."""
     entries = entries_of(arguments)
-    for page in arguments.write:
-        check_blocks(page, BLOCKS)
     groups = sensors.find_groups(arguments.root)
     check_choices("--groups", arguments.groups or [], groups)
     wanted = arguments.groups or list(groups)
@@ -70,9 +65,10 @@ def sensor_command(arguments: argparse.Namespace) -> int:
     made = sensor_report.tables(results)
     sensor_report.print_tables(made, Console())
     command = shown_command("sensors", sensor_parser(), arguments)
-    texts = dict(zip(BLOCKS, (sensor_report.markdown(made, command), sensor_report.mean_markdown(results, command))))
-    for page in arguments.write:
-        print(f"{page}: {', '.join(write_blocks(page, texts))} written")
+    if arguments.results:
+        for name, (records, unit) in sensor_report.records(made).items():
+            origin = Origin(command, today(), machine(), unit)
+            print(f"{write_results(arguments.results, name, records, origin)} written")
     if arguments.json:
         document = {"command": command, "results": [r.as_json() for r in results], "problems": problems}
         write_file(arguments.json, json.dumps(document, indent=1) + "\n")

@@ -14,14 +14,15 @@ from .sensors import DEGRADATIONS, NOISE_TEXT, SensorResult
 
 MEAN = "mean of cameras"
 MEAN_RGB = "mean of cameras with RGB"
-FIXED = 4
-"""Columns before the methods' in a table of ratios with floors."""
+FRAME, DENOISED, PLANES = "frame", "denoised frame", "planes"
 
 
 @dataclass(frozen=True)
 class SensorTable:
-    """One table: headings, and rows of text."""
+    """One table: scale, what is the truth (`FRAME`, `DENOISED`; `PLANES` has none), headings, and rows of text."""
 
+    scale: int
+    truth: str
     title: str
     headings: list[str]
     rows: list[list[str]]
@@ -32,12 +33,11 @@ def tables(results: list[SensorResult]) -> list[SensorTable]:
     made = []
     for scale in sorted({r.scale for r in results}):
         chosen = [r for r in results if r.scale == scale]
-        made.append(_ratio_table(f"x{scale}: MAE as a multiple of bicubic's, truth = the frame", chosen, _raw))
+        made.append(_ratio_table(scale, FRAME, chosen, _raw))
         if any(r.denoised_mae is not None for r in chosen):
-            title = f"x{scale}: MAE as a multiple of bicubic's, truth = the denoised frame"
-            made.append(_ratio_table(title, chosen, _denoised))
+            made.append(_ratio_table(scale, DENOISED, chosen, _denoised))
         if any(r.plane_std is not None for r in chosen):
-            made.append(_plane_table(f"x{scale}: standard deviation on planes, output / LR input", chosen))
+            made.append(_plane_table(scale, chosen))
     return made
 
 
@@ -49,9 +49,9 @@ def _denoised(result: SensorResult) -> tuple[float, float, float | None] | None:
     return None if result.denoised_mae is None else (result.denoised_mae, result.denoised_bicubic_mae, None)
 
 
-def _ratio_table(title: str, results: list[SensorResult], values: Callable) -> SensorTable:
+def _ratio_table(scale: int, truth: str, results: list[SensorResult], values: Callable) -> SensorTable:
     methods = [m for m in dict.fromkeys(r.method for r in results) if m != "bicubic"]
-    with_floor = values is _raw
+    with_floor = truth == FRAME
     rows, ratios, cameras = [], {}, {}
     groups = [g for g in dict.fromkeys(r.group for r in results) if _of(results, values, group=g)]
     for group in groups:
@@ -78,7 +78,8 @@ def _ratio_table(title: str, results: list[SensorResult], values: Callable) -> S
     blanks = ["", ""] if with_floor else [""]
     rows += [[label, degradation, *blanks, *texts] for label, degradation, texts in _means(cameras, ratios, methods)]
     headings = ["frames", "LR made by", "bicubic", *(["floor"] if with_floor else []), *methods]
-    return SensorTable(title, headings, rows)
+    title = f"x{scale}: MAE as a multiple of bicubic's, truth = the {truth}"
+    return SensorTable(scale, truth, title, headings, rows)
 
 
 def _means(
@@ -107,7 +108,7 @@ def _of(results: list[SensorResult], values: Callable, **wanted: str) -> list:
     return [value for r in chosen if (value := values(r)) is not None]
 
 
-def _plane_table(title: str, results: list[SensorResult]) -> SensorTable:
+def _plane_table(scale: int, results: list[SensorResult]) -> SensorTable:
     methods = list(dict.fromkeys(r.method for r in results))
     rows = []
     for group in dict.fromkeys(r.group for r in results):
@@ -121,7 +122,8 @@ def _plane_table(title: str, results: list[SensorResult]) -> SensorTable:
                 own = [(r.plane_std, r.plane_std_input) for r in here if r.method == method]
                 cells.append(f"{sum(o for o, _ in own) / sum(i for _, i in own):.2f}" if own else "-")
             rows.append(cells)
-    return SensorTable(title, ["frames", "LR made by", "LR input", *methods], rows)
+    title = f"x{scale}: standard deviation on planes, output / LR input"
+    return SensorTable(scale, PLANES, title, ["frames", "LR made by", "LR input", *methods], rows)
 
 
 def print_tables(made: list[SensorTable], console: Console) -> None:
@@ -140,30 +142,30 @@ def print_tables(made: list[SensorTable], console: Console) -> None:
     console.print(NOISE_TEXT)
 
 
-def markdown(made: list[SensorTable], command: str) -> str:
-    """The tables as GitHub Markdown, after the command that made them."""
-    lines = [f"`{command}`", ""]
+def records(made: list[SensorTable]) -> dict[str, tuple[list[dict], str]]:
+    """The tables' rows by results file, and what their columns mean."""
+    ratios, planes = [], []
     for table in made:
-        lines += [f"### {table.title}", "", "| " + " | ".join(table.headings) + " |"]
-        lines.append("| --- | --- |" + " ---: |" * (len(table.headings) - 2))
-        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-        lines.append("")
-    return "\n".join([*lines, NOISE_TEXT]) + "\n"
-
-
-def mean_markdown(results: list[SensorResult], command: str) -> str:
-    """One short table: the mean of the cameras' ratios against the frame, a row per method, a column per LR input.
-
-    Where a method did not run on every camera, each has a row over the cameras with RGB as well, or alone.
-    """
-    names = [d.name for d in DEGRADATIONS]
-    lines = ["| MAE / bicubic's | scale | " + " | ".join(names) + " |", "| --- | --- |" + " ---: |" * len(names)]
-    for scale in sorted({r.scale for r in results}):
-        table = _ratio_table("", [r for r in results if r.scale == scale], _raw)
-        for label, suffix in ((MEAN, ""), (MEAN_RGB, ", cameras with RGB")):
-            means = {row[1]: row for row in table.rows if row[0] == label}
-            for column, method in enumerate(table.headings[FIXED:], start=FIXED):
-                cells = [means[name][column] if name in means else "-" for name in names]
-                if any(cell != "-" for cell in cells):
-                    lines.append(f"| {method}{suffix} | x{scale} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", f"Written by `{command}`."]) + "\n"
+        for row in table.rows:
+            cells = dict(zip(table.headings, row))
+            record = {"scale": table.scale, "frames": cells.pop("frames"), "lr": cells.pop("LR made by")}
+            reference = "LR input" if table.truth == PLANES else "bicubic"
+            value, _, unit = cells.pop(reference).partition(" ")
+            if table.truth == PLANES:
+                record |= {"lr_input": value, "unit": unit}
+            else:
+                record = {"truth": table.truth} | record | {"bicubic": value, "unit": unit}
+            record |= {heading: "" if cell == "-" else cell for heading, cell in cells.items()}
+            (planes if table.truth == PLANES else ratios).append(record)
+    return {
+        "sensors": (
+            ratios,
+            "bicubic: its mean absolute error in `unit`; floor: mean distance between the frame and its denoised "
+            f"version over bicubic's error; methods: error over bicubic's. {NOISE_TEXT}",
+        ),
+        "sensor_planes": (
+            planes,
+            "standard deviation around the best plane in planar regions; lr_input: of the LR pixels in `unit`; "
+            f"methods: of the output over that of the LR pixels. {NOISE_TEXT}",
+        ),
+    }

@@ -275,6 +275,37 @@ def machine() -> str:
     return f"{platform.machine()}, {device}, networks in {precision}, diffusions in float32, {versions}"
 
 
+def score_records(table: ScoreTable, lr_kernel: str) -> list[dict[str, str | int]]:
+    """The table's cells for a results file: a record per row and scale, a column per scene, digits as shown."""
+    records = []
+    for row in table.rows:
+        for scale in sorted({scale for _, scale in row.cells}):
+            record: dict[str, str | int] = {"method": row.method, "source": row.source}
+            record |= {"lr_kernel": lr_kernel, "scale": scale}
+            for scene, of_scale in table.columns:
+                cell = (scene, of_scale)
+                if of_scale == scale and cell in row.cells:
+                    record[scene] = row.printed.get(cell) or table.text(row.cells[cell])
+            records.append(record)
+    return records
+
+
+def cost_records(costs: list[CostRow]) -> list[dict[str, str | int | None]]:
+    """What each method costs, for a results file."""
+    return [
+        {
+            "method": cost.method,
+            "scale": cost.scale,
+            "parameters": cost.parameters,
+            "seconds": f"{cost.seconds:.3f}",
+            "times_bicubic": f"{cost.time_ratio:.0f}",
+            "lr_consistency": f"{cost.lr_consistency:.2g}",
+            "weights": cost.note,
+        }
+        for cost in costs
+    ]
+
+
 def write_json(path: Path, results: list[Result], tables: list[ScoreTable], command: str, problems: list[str]) -> None:
     """Everything measured, one record per method, scene, scale and LR input, and the published rows shown."""
     published = [

@@ -12,6 +12,7 @@ import yaml
 from training.benchmark import budget
 from training.benchmark.budget import Run
 from training.benchmark.cli import main
+from training.benchmark.results import read_results
 from training.cli import run as train
 
 TINY = """
@@ -46,10 +47,10 @@ def trained(tmp_path, monkeypatch):
 
 
 def test_networks_are_trained_once_and_compared(data, tmp_path, trained, capsys):
-    page, numbers = tmp_path / "page.md", tmp_path / "numbers.json"
-    page.write_text("# Page\n<!-- benchmark:budget -->\nold\n<!-- /benchmark:budget -->\n")
+    folder, numbers = tmp_path / "results", tmp_path / "numbers.json"
     command = ["budget", "--root", str(data), "--steps", "2", "--runs", str(tmp_path / "runs"), "--scales", "2,4"]
-    command += ["--methods", "dsrnet,csan", "--json", str(numbers), "--write", str(page), "--trainer.precision", "32"]
+    command += ["--methods", "dsrnet,csan", "--json", str(numbers)]
+    command += ["--results", str(folder), "--trainer.precision", "32"]
     assert main(command) == 0
     assert len(trained) == 4 and all(call[-2:] == ["--trainer.precision", "32"] for call in trained)
     results = json.loads(numbers.read_text())["results"]
@@ -59,15 +60,13 @@ def test_networks_are_trained_once_and_compared(data, tmp_path, trained, capsys)
     assert {r["scene"] for r in results} == {"Books", "Laundry", "Rocks2", "Rocks2-view5"}
     score = {(r["method"], r["scale"], r["scene"]): r["scores"]["mad"] for r in results}
     held = (score["dsrnet", 2, "Rocks2"] + score["dsrnet", 2, "Rocks2-view5"]) / 2
-    text = page.read_text()
-    lines = [line.split("|") for line in text.splitlines() if line.startswith("| x2 |")]
-    rows = {line[2].strip(): line[-4:-1] for line in lines}
-    books = {method: score[method, 2, "Books"] for method in rows}
-    assert "**" in rows[min(books, key=books.get)][0] and "**" not in rows[max(books, key=books.get)][0]
-    expected = (books["dsrnet"], score["dsrnet", 2, "Laundry"], held)
-    assert [cell.strip(" *") for cell in rows["dsrnet"]] == [f"{value:.3f}" for value in expected]
-    assert "x2: 2 of 32 x 32, x4: 2 of 32 x 32" in text and "after 2 steps" in text
-    assert "old" not in text and str(tmp_path) not in text
+    rows, origin = read_results(folder, "budget")
+    (row,) = (row for row in rows if (row["method"], row["scale"]) == ("dsrnet", "2"))
+    expected = (score["dsrnet", 2, "Books"], score["dsrnet", 2, "Laundry"], held)
+    assert [row[column] for column in ("Books", "Laundry", "validation2006")] == [f"{value:.3f}" for value in expected]
+    assert (row["steps"], row["patch"], row["batch"], row["input"]) == ("2", "32", "2", "depth")
+    assert origin.command.endswith("--results results --trainer.precision 32") and str(tmp_path) not in origin.command
+    assert len(rows) == 8
     assert main(command) == 0
     assert len(trained) == 4  # nothing was left to train
     capsys.readouterr()

@@ -1,4 +1,5 @@
 import json
+from datetime import date
 
 import numpy as np
 import pytest
@@ -8,19 +9,18 @@ from depth_sr_ros.zoo.card import ModelCard
 from depth_sr_ros.zoo.choice import weights_path
 from training.benchmark.blocks import write_blocks
 from training.benchmark.cli import main
-from training.benchmark.compare import FULL_SIZE, HELD_OUT, _matching_constraints, _rows
+from training.benchmark.compare import FULL_SIZE, HELD_OUT, RESULTS, _matching_constraints, _rows
 from training.benchmark.datasets import DatasetError
+from training.benchmark.results import read_results
 from training.benchmark.rows import Entry, Options, shipped_entries
 
 BLOCK = "<!-- benchmark:{0} -->\nold\n<!-- /benchmark:{0} -->\n"
 
 
-def test_one_command_writes_all_tables(data, tmp_path, capsys):
-    readme, page, file = tmp_path / "README.md", tmp_path / "benchmarks.md", tmp_path / "numbers.json"
-    readme.write_text("# Ours\n\n" + BLOCK.format("accuracy") + "\nafter\n" + BLOCK.format("foreign"))
-    page.write_text("".join(BLOCK.format(name) for name in ("books-laundry", "validation", "cost", "consistency")))
+def test_one_command_writes_all_results(data, tmp_path):
+    folder, file = tmp_path / "results", tmp_path / "numbers.json"
     command = ["compare", "--root", str(data), "--methods", "bicubic,dada_rgb", "--scales", "4", "--json", str(file)]
-    assert main([*command, "--write", str(readme), str(page)]) == 0
+    assert main([*command, "--results", str(folder)]) == 0
     numbers = json.loads(file.read_text())
     results = numbers["results"]
     assert {r["method"] for r in numbers["consistency"]} == {
@@ -36,34 +36,31 @@ def test_one_command_writes_all_tables(data, tmp_path, capsys):
         by_name["middlebury2005", "Books", "imresize", held_to_bicubic]
         < (by_name["middlebury2005", "Books", "imresize", "dada_rgb"])
     )
-    text = readme.read_text()
-    books, laundry = (
-        by_name["middlebury2005", scene, kernel, "bicubic"]
-        for scene, kernel in (("Books", "imresize"), ("Laundry", "imresize uint8"))
-    )
-    row = f"| bicubic, measured | depth | {books:.3f} / {laundry:.3f} |".replace(" 0.", " .")
-    assert row in text and "| CTKT DSRNet, published | depth | .11 / .16 |" in text
-    assert "| PGSR, its published weights, measured | depth + RGB | .088 / .229 |" in text
-    shown = "python -m training.benchmark compare --root $DEPTH_SR_DATA --methods bicubic,dada_rgb --scales 4 --write"
-    assert f"Written by `{shown} README.md benchmarks.md`." in text and str(tmp_path) not in text
-    assert text.startswith("# Ours\n\n<!-- benchmark:accuracy -->\n| Books") and text.endswith(BLOCK.format("foreign"))
-    text = page.read_text()
-    assert "old" not in text and "### block-mean LR" in text and "| dada_rgb | x4 | 0 |" in text
-    assert "| bicubic (consistent, multiplicative) | measured | block mean |" in text
-    assert "(consistent)" not in text[: text.index("benchmark:consistency")]
-    means = [np.mean([by_name["validation2006", s, "block mean", "bicubic"] for s in ("Rocks2", "Rocks2-view5")])]
-    assert f"| bicubic | measured | block mean | {means[0]:.3f} |" in text
-    before = page.read_text()
-    assert main([*command, "--write", str(page)]) == 0 and page.read_text().count("| x4 |") == before.count("| x4 |")
 
-
-def test_pages_without_a_block_are_refused_before_the_run(data, tmp_path, capsys):
-    page = tmp_path / "page.md"
-    command = ["compare", "--root", str(data), "--write", str(page)]
-    assert main(command) == 2 and "no page" in capsys.readouterr().err
-    page.write_text("# Nothing\n")
-    assert main(command) == 2
-    assert "has no block for these numbers (accuracy, books-laundry" in capsys.readouterr().err
+    files = {name: read_results(folder, name) for name in RESULTS}
+    assert {path.name for path in folder.iterdir()} == {f"{name}{end}" for name in RESULTS for end in (".csv", ".json")}
+    for _, origin in files.values():
+        assert origin.command == (
+            "python -m training.benchmark compare --root $DEPTH_SR_DATA --methods bicubic,dada_rgb --scales 4 "
+            "--results results"
+        )
+        assert date.fromisoformat(origin.date)
+    full = {(r["method"], r["source"], r["lr_kernel"], r["scale"]): r for r in files["middlebury2005"][0]}
+    row = full["bicubic", "measured", "bicubic", "4"]
+    for scene, kernel in (("Books", "imresize"), ("Laundry", "imresize uint8")):
+        assert row[scene] == f"{by_name['middlebury2005', scene, kernel, 'bicubic']:.3f}"
+    published = full["CTKT DSRNet", "CTKT, table 1", "bicubic", "4"]
+    assert (published["Books"], published["Laundry"]) == ("0.11", "0.16")
+    assert not any(kernel == "block_mean" and source != "measured" for _, source, kernel, _ in full)
+    held_out = {(r["method"], r["lr_kernel"]): r for r in files["validation2006"][0]}
+    mean = np.mean([by_name["validation2006", s, "block mean", "bicubic"] for s in ("Rocks2", "Rocks2-view5")])
+    assert held_out["bicubic", "block_mean"]["mean"] == f"{mean:.3f}"
+    (cost,) = (r for r in files["cost"][0] if r["method"] == "dada_rgb")
+    assert (cost["scale"], cost["parameters"]) == ("4", "0") and float(cost["seconds"]) > 0
+    consistent = {(r["method"], r["lr_kernel"]): r for r in files["consistency"][0]}
+    free, kept = (consistent[name, "block_mean"] for name in ("bicubic", "bicubic (consistent)"))
+    assert float(kept["lr_consistency"]) < 1e-4 < float(free["lr_consistency"])
+    assert free["mad"] == held_out["bicubic", "block_mean"]["mean"]
 
 
 def test_blocks_are_renewed_and_the_rest_is_left(tmp_path):

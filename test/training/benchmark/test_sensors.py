@@ -6,7 +6,8 @@ import pytest
 
 from training.benchmark.cli import main
 from training.benchmark.datasets import DatasetError
-from training.benchmark.sensor_report import mean_markdown, tables
+from training.benchmark.results import read_results
+from training.benchmark.sensor_report import records, tables
 from training.benchmark.sensors import (
     DEGRADATIONS,
     SensorFrame,
@@ -93,10 +94,9 @@ def test_half_lost_cells_are_holes_and_lost_pixels_under_nearest():
 
 
 def test_command_writes_tables_and_numbers(recordings, tmp_path, capsys):
-    page, file = tmp_path / "sensors.md", tmp_path / "numbers.json"
-    page.write_text("# Ours\n<!-- benchmark:sensors -->\nold\n<!-- /benchmark:sensors -->\nkept\n")
+    folder, file = tmp_path / "results", tmp_path / "numbers.json"
     command = f"sensors --root {recordings} --frames 1 --methods bicubic,joint_bilateral --scales 4"
-    assert main([*command.split(), "--write", str(page), "--json", str(file)]) == 0
+    assert main([*command.split(), "--results", str(folder), "--json", str(file)]) == 0
     results = json.loads(file.read_text())["results"]
     groups = {(r["group"], r["method"]) for r in results}
     assert groups == {
@@ -117,12 +117,17 @@ def test_command_writes_tables_and_numbers(recordings, tmp_path, capsys):
     high = by_name["block mean, high noise"]
     assert 0.5 < high["plane_std"] / high["plane_std_input"] < 1  # interpolation averages, edges are left out
     assert by_name["nearest"]["plane_std"] is None
-    text = page.read_text()
-    assert text.startswith("# Ours\n<!-- benchmark:sensors -->\n`python -m training.benchmark sensors --root $DEPTH")
-    assert "old" not in text and text.endswith("<!-- /benchmark:sensors -->\nkept\n") and str(recordings) not in text
-    assert "| pairs | INTER_CUBIC |" in text and "2 mm + 2.8 mm z^2" in text
+    rows, origin = read_results(folder, "sensors")
+    assert origin.command.startswith("python -m training.benchmark sensors --root $DEPTH_SR_DATA ")
+    assert str(recordings) not in origin.command and "2 mm + 2.8 mm z^2" in origin.unit
+    (row,) = (r for r in rows if (r["truth"], r["frames"], r["lr"]) == ("frame", "pairs", "INTER_CUBIC"))
+    own = next(r for r in results if (r["group"], r["degradation"]) == ("pairs", "INTER_CUBIC"))
+    assert (row["scale"], row["unit"], row["bicubic"]) == ("4", "mm", f"{own['bicubic_mae']:.2f}")
     # its only method is not in kinect
-    assert "| mean of cameras with RGB | nearest |" in text and "| mean of cameras |" not in text
+    assert {r["frames"] for r in rows if r["frames"].startswith("mean")} == {"mean of cameras with RGB"}
+    planes, _ = read_results(folder, "sensor_planes")
+    assert {r["lr"] for r in planes} == {"block mean, low noise", "block mean, high noise"}
+    assert all(float(r["lr_input"]) > 0 and 0 < float(r["bicubic"]) < 1 for r in planes)
     captured = capsys.readouterr()
     assert "joint_bilateral left out in kinect: no registered colour" in captured.err
     assert "standard deviation on planes" in captured.out
@@ -166,19 +171,17 @@ def test_methods_are_averaged_over_the_same_cameras():
         ["mean of cameras", "nearest", "", "0.80", "-"],
         ["mean of cameras with RGB", "nearest", "", "1.20", "1.00"],
     ]
-    short = [line for line in mean_markdown(results, "command").splitlines() if " x4 " in line]
-    assert short == [
-        "| plain | x4 | - | - | 0.40 | - | - | - |",
-        "| plain, cameras with RGB | x4 | - | - | 0.60 | - | - | - |",
-        "| guided, cameras with RGB | x4 | - | - | 0.50 | - | - | - |",
-    ]
+    files = records([raw, denoised])
+    first = files["sensors"][0][0]
+    assert (first["truth"], first["frames"], first["bicubic"], first["unit"]) == ("frame", "kinect", "10.00", "mm")
+    assert (first["plain"], first["guided"], first["floor"]) == ("0.20", "", "")
+    assert len(files["sensors"][0]) == len(raw.rows) + len(denoised.rows) and files["sensor_planes"][0] == []
 
 
 def test_one_mean_where_every_method_ran_on_every_camera():
     both = {"kinect": 2.0, "pairs": 6.0, "stereo": 90.0}
     results = results_of({"plain": both, "other": {**both, "pairs": 8.0}})
     assert means_of(tables(results)[0].rows) == [["mean of cameras", "nearest", "", "", "0.40", "0.50"]]
-    assert "with RGB" not in mean_markdown(results, "command")
 
 
 def test_no_mean_where_a_method_ran_on_no_camera_of_the_others():
