@@ -10,12 +10,13 @@ the kernel at the border and renormalises it instead, which is what Pillow does;
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-Array = np.ndarray | torch.Tensor
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 
 def cubic_kernel(x: np.ndarray) -> np.ndarray:
@@ -77,10 +78,10 @@ def bicubic(
         ValueError: when not exactly one of `scale` and `size` is given, or the input is not floating.
     """
     height, width = x.shape[-2:]
-    if (scale is None) == (size is None):
-        raise ValueError("give exactly one of scale and size")
-    if size is None:
+    if scale is not None and size is None:
         size = (int(np.ceil(height * scale - 1e-9)), int(np.ceil(width * scale - 1e-9)))
+    elif size is None or scale is not None:
+        raise ValueError("give exactly one of scale and size")
     if isinstance(x, torch.Tensor):
         if not x.is_floating_point():
             raise ValueError(f"bicubic needs a floating tensor, got {x.dtype}")

@@ -61,7 +61,8 @@ def depth_coefficients(depth: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     Returns:
         cv (B, 1, H - 1, W) and ch (B, 1, H, W - 1), in (0, 1].
     """
-    return tuple(_falloff(scale * _relative_difference(depth, dim), DEPTH_KAPPA) for dim in (-2, -1))
+    vertical, horizontal = _relative_difference(depth, -2), _relative_difference(depth, -1)
+    return _falloff(scale * vertical, DEPTH_KAPPA), _falloff(scale * horizontal, DEPTH_KAPPA)
 
 
 def _relative_difference(depth: Tensor, dim: int) -> Tensor:

@@ -8,6 +8,8 @@ varies little inside a cell; at a step from 1 m to 10 m it diverges. This form c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -104,7 +106,15 @@ class NewtonKrylov:
         self.precondition.set_weights(force=y)
         return self.operator.minus(spread_cells(mu, self.scale))
 
-    def _outer(self, linearise, update, reference, solvable, budget: Budget, clock: Clock) -> EquilibriumInfo:
+    def _outer(
+        self,
+        linearise: Callable[[], DiffusionOperator],
+        update: Callable[[Tensor], object],
+        reference: Tensor,
+        solvable: Tensor,
+        budget: Budget,
+        clock: Clock,
+    ) -> EquilibriumInfo:
         """Alternate `linearise` (fills `_residual`, returns the operator) and `update` (takes GMRES' step)."""
         target = torch.where(solvable, budget.tolerance * reference, torch.inf)
         best = torch.full_like(reference, torch.inf)

@@ -50,7 +50,7 @@ class MultilevelJacobi:
 
     def set_weights(self, force: Tensor | None = None, seen: Tensor | None = None) -> None:
         """Set a (`force`) and b (`seen`), (B, 1, H, W) each; None is 1. Only for the block mean."""
-        self._levels = []
+        self._levels: list[tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]] = []
         for level, (side, inverse) in enumerate(zip(self._sides, self._inverses)):
             free_level = level > 0 and side == self.scale
             if free_level or isinstance(self.constraint, SeparableKernel):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -32,6 +33,42 @@ WARM_MARGIN = 1.8
 gone in a few iterations; the smooth error that a cold start has everywhere takes many, and weighs little. Measured on
 the next frames of videos: 0.7 to 2.2, with up to a third fewer iterations; for another guide before the same depth:
 above 1.8 but for blank ones."""
+
+
+@overload
+def solve_equilibrium(
+    depth: Tensor,
+    source: Tensor,
+    cv: Tensor,
+    ch: Tensor,
+    *,
+    tolerance: float | None = ...,
+    max_iterations: int = ...,
+    adjustment: str = ...,
+    constraint: SeparableKernel | None = ...,
+    time_budget_s: float | None = ...,
+    backward_tolerance: float | None = ...,
+    warm_start: Tensor | None = ...,
+    return_info: Literal[False] = ...,
+) -> Tensor: ...
+
+
+@overload
+def solve_equilibrium(
+    depth: Tensor,
+    source: Tensor,
+    cv: Tensor,
+    ch: Tensor,
+    *,
+    tolerance: float | None = ...,
+    max_iterations: int = ...,
+    adjustment: str = ...,
+    constraint: SeparableKernel | None = ...,
+    time_budget_s: float | None = ...,
+    backward_tolerance: float | None = ...,
+    warm_start: Tensor | None = ...,
+    return_info: Literal[True],
+) -> tuple[Tensor, EquilibriumInfo]: ...
 
 
 def solve_equilibrium(
@@ -161,7 +198,16 @@ class _Equilibrium(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, depth, source, cv, ch, warm_start, settings, infos):
+    def forward(
+        ctx: Any,  # torch's context has no type for the attributes that a function adds
+        depth: Tensor,
+        source: Tensor,
+        cv: Tensor,
+        ch: Tensor,
+        warm_start: Tensor | None,
+        settings: _Settings,
+        infos: list[EquilibriumInfo],
+    ) -> Tensor:
         clock = settings.forward.start()  # before what takes as long as some iterations: operator, yardstick, starts
         operator, precondition = _prepare(cv, ch, settings)
         constraint, budget = settings.constraint, settings.forward
@@ -169,6 +215,7 @@ class _Equilibrium(torch.autograd.Function):
         solvable = _solvable(settings, source)
         flat = _flat(solution, source, settings)
         if settings.multiplicative:
+            assert isinstance(constraint, BlockMean)  # `_constraint_of` refuses a kernel
             solver = NewtonKrylov(operator, constraint, precondition, source)
             reference = _checked(solver.norm_of_flat(flat), flat)
             warm = _take_better_(solution, warm_start, solvable, lambda y: solver.norm_at(y, solvable))
@@ -185,18 +232,19 @@ class _Equilibrium(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         with torch.autocast(gradient.device.type, enabled=False):  # a caller's backward may run inside autocast
             return _Equilibrium._backward(ctx, gradient.contiguous())
 
     @staticmethod
-    def _backward(ctx, gradient):
+    def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         solution, source, cv, ch = ctx.saved_tensors
-        settings = ctx.settings
+        settings: _Settings = ctx.settings
         operator, precondition = _prepare(cv, ch, settings)
         constraint, budget = settings.constraint, settings.backward
         solvable = _solvable(settings, source)
         if settings.multiplicative:
+            assert isinstance(constraint, BlockMean)  # `_constraint_of` refuses a kernel
             solver = NewtonKrylov(operator, constraint, precondition, source)
             adjoint, remainder = solver.solve_adjoint(gradient, solution, solvable, budget)
         else:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .base import DepthSRModel, ResidualNetwork
 from .bicubic import Bicubic
@@ -76,7 +76,7 @@ def diffuses(name: str) -> bool:
     return issubclass(model_class(name), EquilibriumModel)
 
 
-def create_model(name: str, scale: int, size: str | None = None, **options) -> DepthSRModel:
+def create_model(name: str, scale: int, size: str | None = None, **options: Any) -> DepthSRModel:
     """Create a network with fresh weights, in training mode, on the CPU.
 
     Args:

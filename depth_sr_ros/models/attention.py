@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .blocks import PReLU, conv
+from .blocks import PReLU, conv, shrink
 
 REDUCTION = 4
 
@@ -50,7 +50,7 @@ class ChannelAttention(nn.Module):
 class SpatialAttention(nn.Module):
     """``x + x * sigmoid(conv7x7([mean, max]))``, mean and maximum over the channels of each pixel."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv = conv(2, 1, 7)
 
@@ -84,7 +84,7 @@ class Fusion(nn.Module):
         """Set the start weights described above; to be called after `blocks.initialise`."""
         with torch.no_grad():
             for gate in (self.channel.mlp[-1], self.spatial.conv):
-                gate.weight.mul_(0.1)
+                shrink(gate, 0.1)
             own = self.mix.weight.shape[0]
             self.mix.weight.mul_(0.5 / 1.5**2)
             self.mix.weight[:, :own, 0, 0] = torch.eye(own) / 1.5**2

@@ -164,7 +164,11 @@ def initialise(module: nn.Module) -> None:
             shrink(part.body[-1], 0.1)
 
 
-def shrink(layer: nn.Conv2d, factor: float = 0.01) -> None:
-    """Scale the start weights of the last layer of a residual branch, so that the branch starts small."""
+def shrink(layer: nn.Module, factor: float = 0.01) -> None:
+    """Scale the start weights of a convolution, the last layer of a residual branch, so that the branch starts small.
+
+    Raises:
+        AttributeError: for a layer without a parameter `weight`.
+    """
     with torch.no_grad():
-        layer.weight.mul_(factor)
+        layer.get_parameter("weight").mul_(factor)

@@ -104,10 +104,13 @@ class BridgeNet(ResidualNetwork):
         initialise(self)
         shrink(self.head[0])
         shrink(self.estimation.head[0])
-        for bridge in (*bridges, *content):
+        for bridge in bridges:
             bridge.start()
+        for guidance in content:
+            guidance.start()
 
     def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        assert guide is not None  # `check_inputs` has seen to it
         depth, guide, size = self._padded(depth, guide)
         colour = self.colour(guide) if self.habdg else []
         return self._super_resolve(depth, colour)[0][..., : size[0], : size[1]]
@@ -132,10 +135,11 @@ class BridgeNet(ResidualNetwork):
 
     def parameters_of(self, task: str) -> Iterator[nn.Parameter]:
         """What a task's loss reaches: "dsr" (what `forward` computes) or "mde"; both own the colour encoder."""
-        parts: list[nn.Module] = {
+        parts_of: dict[str, list[nn.Module]] = {
             "dsr": [self.encoder, self.top, self.decoder, self.head],
             "mde": [self.estimation],
-        }[task]
+        }
+        parts = parts_of[task]
         if task == "mde" or self.habdg:
             parts = [self.colour, *parts]
         for part in parts:
@@ -152,8 +156,8 @@ class BridgeNet(ResidualNetwork):
 
     def _padded(self, depth: torch.Tensor, guide: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
         """Both with their last rows and columns repeated until the smallest size is whole; and the guide's size."""
-        size = guide.shape[-2:]
+        height, width = guide.shape[-2:]
         step = self.multiple // gcd(self.multiple, self.scale)
         rows, columns = (-n % step for n in depth.shape[-2:])
         guide = F.pad(guide, (0, columns * self.scale, 0, rows * self.scale), mode="replicate")
-        return F.pad(depth, (0, columns, 0, rows), mode="replicate"), guide, size
+        return F.pad(depth, (0, columns, 0, rows), mode="replicate"), guide, (height, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,7 +60,7 @@ class DepthEncoder(nn.Module):
         bridges: a `HighFrequencyAttentionBridge` for each size, or none.
     """
 
-    def __init__(self, layout: Layout, low: tuple[int, int] | None, bridges: list[nn.Module]):
+    def __init__(self, layout: Layout, low: tuple[int, int] | None, bridges: Sequence[nn.Module]):
         super().__init__()
         self.bridges = nn.ModuleList(bridges)
         widths = layout.depth

@@ -22,6 +22,7 @@ class Blur(nn.Module):
     def __init__(self, channels: int, factored: bool = False):
         super().__init__()
         self.factored = factored
+        self.deconv: Pointwise | nn.ConvTranspose2d
         if factored:
             self.deconv = Pointwise(channels, channels)
         else:
@@ -40,7 +41,7 @@ class Blur(nn.Module):
     def start(self) -> None:
         """Start as the bilinear enlargement."""
         with torch.no_grad():
-            self.deconv.bias.zero_()
+            self.deconv.get_parameter("bias").zero_()
             if self.factored:
                 self.deconv.weight.copy_(torch.eye(len(self.deconv.weight))[:, :, None, None])
                 return

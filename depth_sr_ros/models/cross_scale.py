@@ -63,10 +63,9 @@ class HighOrderCrossScaleAttention(nn.Module):
             precision = self.mix_coarse.weight.dtype
             pooled, coarse = F.avg_pool2d(fine.to(precision), self.ratio), coarse.to(precision)
             mixed = torch.cat([self.mix_coarse(coarse), self.mix_fine(pooled)], dim=1)
-            return tuple(
-                2 * torch.sigmoid(gate(self.correlations(features, mixed)))
-                for features, gate in ((coarse, self.gate_coarse), (pooled, self.gate_fine))
-            )
+            for_coarse = self.gate_coarse(self.correlations(coarse, mixed))
+            for_fine = self.gate_fine(self.correlations(pooled, mixed))
+            return 2 * torch.sigmoid(for_coarse), 2 * torch.sigmoid(for_fine)
 
     def correlations(self, features: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
         """r of every channel with every mixture in every window: (B, mixtures of both * C, windows, windows)."""

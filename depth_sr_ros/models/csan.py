@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -176,6 +177,8 @@ class CSAN(ResidualNetwork):
             )
             for i, (coarse, fine, ratio, count) in enumerate(zip(widths, widths[1:], ratios, blocks))
         )
+        self.tile_overlap = self._reach()
+        self.tile_step = self._largest_window()
         self._initialise()
 
     def _initialise(self) -> None:
@@ -191,7 +194,7 @@ class CSAN(ResidualNetwork):
                 if part.head is not None:
                     shrink(part.head[-1])
         with torch.no_grad():
-            first = self.shallow[0].weight
+            first = self.shallow[0].get_parameter("weight")
             first.sub_(first.mean(dim=(2, 3), keepdim=True)).mul_(EDGE_GAIN)
 
     def details(self, depth: torch.Tensor) -> list[torch.Tensor]:
@@ -199,8 +202,9 @@ class CSAN(ResidualNetwork):
 
         The last one is (B, 1, h * scale, w * scale); with deep supervision, (B, 1, 2 h, 2 w) and so on come before it.
         """
-        features, details = self.shallow(depth), []
-        for stage in self.stages:
+        features = self.shallow(depth)
+        details: list[torch.Tensor] = []
+        for stage in self._stages():
             features = stage(features)
             if stage.head is not None:
                 detail = stage.head(features)
@@ -218,11 +222,13 @@ class CSAN(ResidualNetwork):
         details = self.details(depth)
         return [bicubic(depth, scale=d.shape[-1] // depth.shape[-1]) + d.to(depth.dtype) for d in details]
 
-    @property
-    def tile_overlap(self) -> int:
+    def _stages(self) -> list[Stage]:
+        return cast("list[Stage]", list(self.stages))
+
+    def _reach(self) -> int:
         """LR pixels on each side that an output pixel can depend on: the convolutions' reach, and the windows'."""
         reach, pixel = 1.0, 1.0  # the first layer; LR pixels per pixel of the stage's coarse grid
-        for stage in self.stages:
+        for stage in self._stages():
             convolutions = sum(m.kernel_size[0] // 2 for m in stage.blocks.modules() if isinstance(m, nn.Conv2d))
             # interpolated between centres, a gate sees the neighbouring window to its far edge
             window = 0 if stage.attention is None else 1.5 * stage.attention.window
@@ -231,10 +237,9 @@ class CSAN(ResidualNetwork):
             reach += pixel * 2  # the head; the next stage's features see less
         return max(3, math.ceil(reach))
 
-    @property
-    def tile_step(self) -> int:
+    def _largest_window(self) -> int:
         """LR pixels in whose multiples a part of an image must begin to be cut into the whole image's windows."""
-        windows = [stage.attention.window for stage in self.stages if stage.attention is not None]
+        windows = [stage.attention.window for stage in self._stages() if stage.attention is not None]
         return max(windows, default=1)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from .unet import LiteUNet, ResNet50UNet
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 KAPPA = 0.03
-PRIORS = {network.name: network for network in (DSRNet, CSAN)}
+PRIORS: dict[str, type[ResidualNetwork]] = {network.name: network for network in (DSRNet, CSAN)}
 GUIDE_AND_DEPTH = 4  # channels of the U-Net's input before those of the priors
 TRUST = ("exact", "learned")
 FEATURES = {"paper": 64, "lite": 16}
@@ -91,7 +91,7 @@ class DADA(EquilibriumModel):
         train_priors: bool = False,
         trust: str = "exact",
         depth_unit: float | None = None,
-        **solver,
+        **solver: Any,
     ):
         super().__init__(scale, size, **solver)
         check_priors(priors)
@@ -111,18 +111,22 @@ class DADA(EquilibriumModel):
         self.priors = nn.ModuleDict(
             {name: PRIORS[name](scale, **{"size": size, **prior_options.get(name, {})}) for name in priors}
         ).requires_grad_(train_priors)
-        network = ResNet50UNet if size == "paper" else LiteUNet
-        self.features = network(GUIDE_AND_DEPTH + len(self.priors), FEATURES[size])
-        self.trust = Trust(FEATURES[size]) if trust == "learned" else None
-        if size == "lite":
+        self.features: ResNet50UNet | LiteUNet
+        channels = GUIDE_AND_DEPTH + len(self.priors)
+        if size == "paper":
+            self.features = ResNet50UNet(channels, FEATURES[size])
+        else:
+            self.features = LiteUNet(channels, FEATURES[size])
             shrink(self.features.head)  # features then start about kappa apart, where eq. 2 is steepest
+        self.trust = Trust(FEATURES[size]) if trust == "learned" else None
         self.log_kappa = nn.Parameter(torch.tensor(math.log(KAPPA)))
 
     def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor, frame: Frame | None = None) -> Problem:
         """As its parent's; `frame` gives the statistics of the map that depth_lr is a patch of, in training."""
         filled = fill_invalid(depth_lr)
         depth = upsampled(filled, self.scale)
-        single = [self._single(prior, filled, frame).to(depth.dtype) for prior in self.priors.values()]
+        priors = cast("Iterable[ResidualNetwork]", self.priors.values())
+        single = [self._single(prior, filled, frame).to(depth.dtype) for prior in priors]
         start = torch.stack(single).mean(dim=0) if single else depth
         features = self.features(self.network_input(fill_invalid(guide), [depth, *single], frame))
         # differences of features and the equilibrium itself need more than autocast's half precision

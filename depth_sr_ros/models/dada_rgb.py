@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from .equilibrium import EquilibriumModel, Problem, fill_invalid, upsampled
@@ -24,7 +26,7 @@ class DadaRGB(EquilibriumModel):
     name = "dada_rgb"
     sizes = ("paper",)
 
-    def __init__(self, scale: int, size: str = "paper", kappa: float = 0.03, **solver):
+    def __init__(self, scale: int, size: str = "paper", kappa: float = 0.03, **solver: Any):
         super().__init__(scale, size, **solver)
         if kappa <= 0:
             raise ValueError(f"kappa must be positive, got {kappa}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -91,7 +92,8 @@ class EquilibriumModel(DepthSRModel):
         self.lr_kernel = lr_kernel
         self.bounded = bounded
 
-    def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> torch.Tensor:
+    def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        assert guide is not None  # `check_inputs` has seen to it
         problem = self.prepare(depth_lr, guide)
         return self.finish(self.solve(problem)[0], problem.target)
 
@@ -144,27 +146,33 @@ class EquilibriumModel(DepthSRModel):
             (B, 1, H, W) and how the solver ended (the worse half, where a batch needed both adjustments).
         """
         target, start = problem.target, problem.start
-        budget = {"max_iterations": max_iterations or self.max_iterations, "time_budget_s": time_budget_s}
+        solve = partial(self._solve, max_iterations=max_iterations or self.max_iterations, time_budget_s=time_budget_s)
         with torch.autocast(target.device.type, enabled=False):
             if self.lr_kernel == "bicubic":
                 # kernels overlap, so no reading can be left out: where there is none, the start gives it
                 read = torch.where(torch.isnan(target), self.seen_by_sensor(start), target)
-                return self._solve(problem._replace(target=read), warm_start, "additive", **budget)
+                return solve(problem._replace(target=read), warm_start, "additive")
             positive = ~(target <= 0).flatten(1).any(dim=1)  # NaN is not <= 0
             if self.adjustment == "additive" or not bool(positive.any()):
-                return self._solve(problem, warm_start, "additive", **budget)
+                return solve(problem, warm_start, "additive")
             if bool(positive.all()):
-                return self._solve(problem, warm_start, "multiplicative", **budget)
+                return solve(problem, warm_start, "multiplicative")
             result, infos = torch.empty_like(start), []
             for group, adjustment in ((positive, "multiplicative"), (~positive, "additive")):
                 part = Problem(*(tensor[group] for tensor in problem))
                 warm = None if warm_start is None else warm_start[group]
-                result[group], info = self._solve(part, warm, adjustment, **budget)
+                result[group], info = solve(part, warm, adjustment)
                 infos.append(info)
             return result, max(infos, key=lambda info: float(info.relative_residual.max()))
 
     def _solve(
-        self, problem: Problem, warm_start: torch.Tensor | None, adjustment: str, **budget
+        self,
+        problem: Problem,
+        warm_start: torch.Tensor | None,
+        adjustment: str,
+        *,
+        max_iterations: int,
+        time_budget_s: float | None,
     ) -> tuple[torch.Tensor, EquilibriumInfo]:
         target, start, cv, ch = problem
         kernel = None
@@ -181,7 +189,8 @@ class EquilibriumModel(DepthSRModel):
             constraint=kernel,
             warm_start=warm_start,
             return_info=True,
-            **budget,
+            max_iterations=max_iterations,
+            time_budget_s=time_budget_s,
         )
 
     def seen_by_sensor(self, depth: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -74,7 +75,7 @@ class EstimationDecoder(nn.Module):
         bridges: a `ContentGuidanceBridge` for each fusion, or none.
     """
 
-    def __init__(self, widths: tuple[int, ...], channels: int, fold: int, bridges: list[nn.Module]):
+    def __init__(self, widths: tuple[int, ...], channels: int, fold: int, bridges: Sequence[nn.Module]):
         super().__init__()
         self.bridges = nn.ModuleList(bridges)
         self.lateral = nn.ModuleList(Pointwise(w, channels) for w in widths)

@@ -70,7 +70,8 @@ class SideOutputs(nn.ModuleList):
     """
 
     def __init__(self, width: int, units: int):
-        super().__init__(nn.Sequential(conv_prelu(width, width), conv(width, 1)) for _ in range(units))
+        sides = [nn.Sequential(conv_prelu(width, width), conv(width, 1)) for _ in range(units)]
+        super().__init__(sides)
         initialise(self)
-        for side in self:
+        for side in sides:
             shrink(side[-1])

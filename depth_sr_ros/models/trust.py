@@ -27,7 +27,7 @@ class Trust(nn.Module):
         super().__init__()
         self.weight = nn.Sequential(conv_prelu(channels + 2, WIDTH), conv_prelu(WIDTH, WIDTH), conv(WIDTH, 1))
         shrink(self.weight[-1])
-        nn.init.constant_(self.weight[-1].bias, START)
+        nn.init.constant_(self.weight[-1].get_parameter("bias"), START)
 
     def forward(
         self, reading: torch.Tensor, estimate: torch.Tensor, features: torch.Tensor, spread: torch.Tensor | float
@@ -47,7 +47,8 @@ class Trust(nn.Module):
         distance = torch.where(torch.isnan(distance), 0.0, distance)
         seen = torch.asinh(GAIN * distance / spread)
         around = F.avg_pool2d(seen.abs(), 3, stride=1, padding=1, count_include_pad=False)
-        cells = F.adaptive_avg_pool2d(features, reading.shape[-2:])
+        height, width = reading.shape[-2:]
+        cells = F.adaptive_avg_pool2d(features, (height, width))
         weight = torch.sigmoid(self.weight(torch.cat([cells, seen.to(cells.dtype), around.to(cells.dtype)], dim=1)))
         target = estimate + weight.to(estimate.dtype) * distance
         return torch.where(torch.isnan(reading), torch.nan, target)

@@ -39,8 +39,8 @@ class ResNet50UNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.xavier_uniform_(self.segmentation_head[0].weight)
-        nn.init.zeros_(self.segmentation_head[0].bias)
+        nn.init.xavier_uniform_(self.segmentation_head[0].get_parameter("weight"))
+        nn.init.zeros_(self.segmentation_head[0].get_parameter("bias"))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, channels_in, H, W) -> (B, channels_out, H, W), any H and W."""
@@ -51,9 +51,9 @@ class ResNet50UNet(nn.Module):
     def _head_and_pool(self, x: torch.Tensor) -> torch.Tensor:
         # The mean over 2x2 pixels of a 3x3 convolution is one 4x4 convolution of stride 2: the doubled image's
         # features, 64 channels of it and by far the largest tensor here, are never made.
-        head = self.segmentation_head[0]
-        kernel = sum(F.pad(head.weight, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)) / 4
-        return F.conv2d(x, kernel, head.bias, stride=2, padding=1)
+        weight, bias = (self.segmentation_head[0].get_parameter(name) for name in ("weight", "bias"))
+        shifted = [F.pad(weight, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)]
+        return F.conv2d(x, torch.stack(shifted).mean(dim=0), bias, stride=2, padding=1)
 
     def load_encoder(self, state: dict[str, torch.Tensor]) -> None:
         """Start the encoder from a ResNet-50 classifier for RGB images (ImageNet), named as in torchvision.
@@ -87,12 +87,13 @@ class ResNet50Encoder(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        channels = 64
+        layers, channels = [], 64
         for number, (blocks, width) in enumerate(zip(RESNET50_BLOCKS, RESNET50_WIDTHS), start=1):
             layer = [Bottleneck(channels, width, stride=1 if number == 1 else 2)]
             layer += [Bottleneck(4 * width, width) for _ in range(blocks - 1)]
-            setattr(self, f"layer{number}", nn.Sequential(*layer))
+            layers.append(nn.Sequential(*layer))
             channels = 4 * width
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         features = [F.relu(self.bn1(self.conv1(image)))]
