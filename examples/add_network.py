@@ -48,8 +48,9 @@ def main(folder: Path) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    about = {"data": "examples/data", "lr_kernel": "block mean", "steps": STEPS, "date": "today"}
-    card = ModelCard(method="tiny_net", scale=SCALE, size="lite", **about)
+    card = ModelCard(
+        method="tiny_net", scale=SCALE, size="lite", data="examples", lr_kernel="block mean", steps=STEPS, date="today"
+    )
     weights = save_weights(model, folder / "tiny_net_lite_x4.safetensors", card)
     for method, file in (("bicubic", "auto"), ("tiny_net", weights)):
         result = DepthUpsampler(method, SCALE, weights=file).upsample(depth_lr[0, 0].numpy())

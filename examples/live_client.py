@@ -21,6 +21,7 @@ FOCAL = 207.85  # of the colour image, pixels
 
 def messages(name: str, encoding: str, focal: float) -> tuple[Image, CameraInfo]:
     pixels = cv2.imread(str(DATA / name), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None, f"cannot read {DATA / name}"
     height, width, *_ = pixels.shape
     image = Image(height=height, width=width, encoding=encoding, step=pixels.strides[0], data=pixels.tobytes())
     info = CameraInfo(height=height, width=width, distortion_model="plumb_bob", d=[0.0] * 5)
@@ -30,7 +31,9 @@ def messages(name: str, encoding: str, focal: float) -> tuple[Image, CameraInfo]
 
 def main(frames: int = 5) -> None:
     rclpy.init()
-    node, received, outputs = rclpy.create_node("live_client"), [], {}
+    node = rclpy.create_node("live_client")
+    received: list[Image] = []
+    outputs: dict[str, Image | CameraInfo] = {}
     outputs["rgb/image_raw"], outputs["rgb/camera_info"] = messages("rgb.jpg", "bgr8", FOCAL)
     outputs["depth/image_raw"], outputs["depth/camera_info"] = messages("depth.png", "16UC1", FOCAL / 4)  # REP 118
     publishers = {topic: node.create_publisher(type(message), topic, 10) for topic, message in outputs.items()}
@@ -50,7 +53,8 @@ def main(frames: int = 5) -> None:
 
 if __name__ == "__main__":
     if "--no-node" in sys.argv[1:]:
-        sys.exit(main())
+        main()
+        sys.exit()
     parameters = ["--ros-args", "-p", "scale:=4", "-p", "method_guided:=dada_rgb"]
     with subprocess.Popen([sys.executable, "-m", "depth_sr_ros.ros.node", *parameters]) as server:
         try:

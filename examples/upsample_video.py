@@ -6,6 +6,7 @@ The frames are one still image with new sensor noise each time; the camera then 
 image upside down), and the solver starts cold by itself.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ DATA = Path(__file__).parent / "data"
 NOISE_M, RATE_HZ, FRAMES = 0.001, 15, 8
 
 
-def frames():
+def frames() -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
     """Yield (stamp in seconds, depth, guide)."""
     depth, guide = read_depth(DATA / "depth.png"), read_guide(DATA / "rgb.jpg")
     rng = np.random.default_rng(0)
@@ -34,6 +35,7 @@ def main() -> None:
     for stamp, depth, guide in frames():
         upsampler.upsample(depth, guide, stamp=stamp)  # the stamp tells that the frames belong together
         info = upsampler.info
+        assert info is not None  # dada_rgb has a solver
         start = "warm" if info.warm else "cold"
         print(f"t = {stamp:.2f} s: {start} start, {info.iterations} iterations, residual {info.relative_residual:.1e}")
 
