@@ -179,6 +179,7 @@ def _add_demo(commands) -> None:
 
 def _add_models(commands) -> None:
     p = commands.add_parser("models", help="list the networks, their sizes, scales and bundled weights")
+    p.add_argument("--markdown", action="store_true", help="print docs/model_zoo.md: a row per weights file")
     _add_json(p)
     p.set_defaults(run=_models)
 
@@ -272,7 +273,11 @@ def _demo(args: argparse.Namespace) -> None:
 
 def _models(args: argparse.Namespace) -> None:
     from depth_sr_ros.zoo.catalogue import catalogue
+    from depth_sr_ros.zoo.page import page
 
+    if args.markdown:
+        print(page(), end="")
+        return
     rows = catalogue()
     if args.json:
         print(json.dumps(rows, indent=2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from ..models import create_model, list_models, model_class
@@ -9,7 +11,7 @@ from .card import ModelCard
 from .choice import bundled_cards, weights_path
 
 
-def catalogue() -> list[dict]:
+def catalogue() -> list[dict[str, Any]]:
     """One entry per network, sorted by name.
 
     Each has `name`, `input` ("depth" or "depth + RGB"), `scales`, `parameters` (count by size, at `parameters_scale`),
@@ -25,7 +27,7 @@ def catalogue() -> list[dict]:
                 "name": name,
                 "input": "depth + RGB" if cls.requires_guide else "depth",
                 "scales": list(cls.scales),
-                "parameters": {size: _count(name, scale, size) for size in cls.sizes},
+                "parameters": {size: parameter_count(name, scale, size) for size in cls.sizes},
                 "parameters_scale": scale,
                 "weights": [_entry(card) for card in cards if card.method == name],
             }
@@ -33,12 +35,13 @@ def catalogue() -> list[dict]:
     return rows
 
 
-def _count(name: str, scale: int, size: str) -> int:
+def parameter_count(name: str, scale: int, size: str, **options: Any) -> int:
+    """How many values a network learns; `options` as for `create_model`."""
     with torch.device("meta"):  # shapes only: no memory, no initialisation
-        return sum(p.numel() for p in create_model(name, scale, size).parameters())
+        return sum(p.numel() for p in create_model(name, scale, size, **options).parameters())
 
 
-def _entry(card: ModelCard) -> dict:
+def _entry(card: ModelCard) -> dict[str, Any]:
     return {
         "size": card.size,
         "scale": card.scale,
