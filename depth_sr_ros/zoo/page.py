@@ -23,9 +23,9 @@ take
 
 Every command says which file it took.
 """
-SCORES = """Scores are mean absolute differences in 8-bit disparity levels (lower is better), means over both views of the
-four Middlebury 2006 scenes at third size that no network is trained on, by the kernel of the LR map, computed in
-float32: `python -m training.benchmark cards --root $DEPTH_SR_DATA`.
+SCORES = """Scores: mean absolute difference in 8-bit disparity levels (lower is better) by the kernel of the LR map,
+the mean over both views of the four Middlebury 2006 scenes at third size that no network is trained on, in float32, by
+`python -m training.benchmark cards --root $DEPTH_SR_DATA`.
 """
 
 
