@@ -1,7 +1,8 @@
-"""``python -m training fit|validate|test --config training/configs/NAME.yaml`` and ``python -m training export|job``.
+"""``python -m training fit|validate|test --config NAME.yaml --data.scale N`` and ``python -m training export|job``.
 
-The four Lightning commands take every argument of the trainer, the method and the data; ``--help`` lists them. A
-config may start from others: ``base: [common.yaml, ...]`` names files in training/configs/, merged in order below it.
+The Lightning commands take every argument of the trainer, the training module and the data; ``--help`` lists them. NAME
+is a path or a file of training/configs/. A config may start from others: ``base: [trainer.yaml, ...]`` names files of
+that folder, merged in order below it, and ``at_scale: {8: ...}`` gives what is laid over it for one scale.
 """
 
 from __future__ import annotations

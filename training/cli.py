@@ -1,25 +1,26 @@
-"""The LightningCLI of all methods, and configs that start from others."""
+"""``python -m training fit|validate|test``: the LightningCLI of all training modules."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
-from typing import Any
+from string import Template
 
 import jsonargparse
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from .config_files import DEFAULT_SCALE, config_names, find_config, last_given, load_config
 from .data import DepthSRData
 from .modules import DepthSRMethod
 from .modules.base import NonFiniteLoss
 
-CONFIGS = Path(__file__).parent / "configs"
-DATA_ROOT = "DEPTH_SR_DATA"
+RUN_NAME = "${config}_x${scale}"
+"""What configs give as the logger's name: the last config's file name and the scale are put in."""
 
 
 class SaveTrainingConfig(SaveConfigCallback):
@@ -31,47 +32,29 @@ class SaveTrainingConfig(SaveConfigCallback):
 
 
 class DepthSRCLI(LightningCLI):
-    """LightningCLI whose scale is said once: the network's is taken from the data's."""
+    """LightningCLI whose scale is given once, as data.scale: the network's follows, and so do values by scale."""
 
     def add_arguments_to_parser(self, parser: jsonargparse.ArgumentParser) -> None:
         parser.link_arguments("data.scale", "model.init_args.scale")
 
-    def parse_arguments(self, parser: jsonargparse.ArgumentParser, args: list[str] | None) -> None:
-        """As in LightningCLI; ValueError when the network was told another scale, which the link would override."""
+    def parse_arguments(self, parser: jsonargparse.ArgumentParser, args: list[str]) -> None:
+        """As in LightningCLI; ValueError when the network was given another scale, which the link would override."""
         super().parse_arguments(parser, args)
-        scale = self.config[self.config.subcommand].data.scale
-        told = network_scale(sys.argv[1:] if args is None else args, self.config.subcommand)
-        if told not in (None, scale):
+        config = self.config[self.config.subcommand]
+        scale = config.data.scale
+        given = last_given(
+            args, "model", "init_args", "scale", options=("--model.init_args.scale", "--model.scale")
+        )
+        if given not in (None, scale):
             raise ValueError(
-                f"model.init_args.scale is {told} and data.scale {scale}: leave out the former, the network takes its "
+                f"model.init_args.scale is {given} and data.scale {scale}: leave out the former, the network takes its "
                 "scale from the data"
             )
-
-
-def network_scale(arguments: list[str], subcommand: str) -> int | None:
-    """The last model.init_args.scale that the command line and its config files give; None where none does."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    told: list[tuple[str, str]] = []
-
-    class Collect(argparse.Action):
-        def __call__(self, parser, namespace, value, option=None):
-            told.append((self.dest, value))
-
-    parser.add_argument("-c", "--config", dest="config", action=Collect)
-    parser.add_argument("--model", dest="model", action=Collect)
-    parser.add_argument("--model.init_args.scale", "--model.scale", dest="scale", action=Collect)
-    parser.parse_known_args(arguments)
-    scale = None
-    for kind, value in told:
-        if kind == "scale":
-            scale = int(value)
-            continue
-        config = load_config(Path(value).read_text() if Path(value).is_file() else value)
-        if kind == "config" and isinstance(config, dict):
-            config = config.get(subcommand, config).get("model")
-        if isinstance(config, dict):
-            scale = (config.get("init_args") or {}).get("scale", scale)
-    return scale
+        logger = config.trainer.logger
+        if isinstance(logger, jsonargparse.Namespace) and logger.init_args.get("name") == RUN_NAME:
+            names = config_names(args)
+            stem = Path(names[-1]).stem if names and Path(names[-1]).is_file() else "run"
+            logger.init_args.name = Template(RUN_NAME).substitute(config=stem, scale=scale)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -89,11 +72,11 @@ def run(arguments: list[str] | None = None) -> int:
 
 def launch(arguments: list[str] | None = None) -> DepthSRCLI:
     """Run fit, validate or test. `arguments` None takes those of the command line."""
-    find_data()
-    jsonargparse.set_loader("based_yaml", load_config)
+    arguments = with_config_paths(sys.argv[1:] if arguments is None else arguments)
+    scale = last_given(arguments, "data", "scale", options=("--data.scale",)) or DEFAULT_SCALE
+    jsonargparse.set_loader("based_yaml", partial(load_config, scale=scale))
     # weights after the step are what a resumed run needs
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
-    # `job` gives its own arguments here, and has some on its command line too
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     return DepthSRCLI(
         DepthSRMethod,
@@ -107,11 +90,25 @@ def launch(arguments: list[str] | None = None) -> DepthSRCLI:
     )
 
 
-def find_data() -> Path:
-    """Where data roots in the shipped configs start, $DEPTH_SR_DATA; unset, it becomes ./data where that exists, else
-    ../shared/data.
+def with_config_paths(arguments: list[str]) -> list[str]:
+    """`arguments` with the path that each --config NAME stands for; YAML in place of a name stays.
+
+    Raises:
+        ValueError: as `find_config`.
     """
-    return Path(os.environ.setdefault(DATA_ROOT, "data" if Path("data").is_dir() else "../shared/data"))
+    found = []
+    for before, argument in zip(["", *arguments], arguments):
+        option, equals, value = argument.partition("=")
+        if before in ("--config", "-c"):
+            argument = _config_path(argument)
+        elif option == "--config" and equals:
+            argument = f"--config={_config_path(value)}"
+        found.append(argument)
+    return found
+
+
+def _config_path(value: str) -> str:
+    return value if "\n" in value or "{" in value or ": " in value else str(find_config(value))
 
 
 def explain(error: Exception) -> str | None:
@@ -126,35 +123,3 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, RuntimeError) and not isinstance(error, NonFiniteLoss):
         return None
     return message
-
-
-def load_config(text: str) -> Any:
-    """YAML with inheritance: files named by a top-level `base` are read from `CONFIGS` and merged in order.
-
-    Mappings merge key by key; anything else, lists included, is replaced.
-
-    Raises:
-        ValueError: when a base is not there.
-    """
-    config = jsonargparse.get_loader("yaml")(text)
-    if not isinstance(config, dict) or "base" not in config:
-        return config
-    bases = config.pop("base")
-    merged: dict[str, Any] = {}
-    for name in [bases] if isinstance(bases, str) else bases:
-        path = CONFIGS / name
-        if not path.is_file():
-            raise ValueError(f"base config {name!r} is not in {CONFIGS}")
-        merged = merge(merged, load_config(path.read_text()))
-    return merge(merged, config)
-
-
-def merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """`low` overlaid with `high`; a `class_path` other than the one below starts afresh."""
-    if "class_path" in high and high["class_path"] != low.get("class_path", high["class_path"]):
-        return high
-    both = {
-        key: merge(low[key], value) if isinstance(low.get(key), dict) and isinstance(value, dict) else value
-        for key, value in high.items()
-    }
-    return {**low, **both}

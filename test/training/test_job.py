@@ -16,7 +16,7 @@ from depth_sr_ros.models import create_model
 from depth_sr_ros.zoo.card import read_card
 from depth_sr_ros.zoo.choice import load_model
 from depth_sr_ros.zoo.weight_files import load_weights
-from training.cli import DATA_ROOT
+from training.data.sample import DATA_ROOT
 from training.job import ENTRIES, Entry, Slice, command, main
 from training.job.deliver import split
 from training.job.pack import MANIFEST, files_of

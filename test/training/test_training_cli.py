@@ -16,14 +16,16 @@ from depth_sr_ros.models import create_model
 from depth_sr_ros.zoo.card import WeightsError, read_card
 from depth_sr_ros.zoo.choice import load_model
 from depth_sr_ros.zoo.weight_files import save_weights
-from training.cli import CONFIGS, load_config, merge, run
+from training.cli import run, with_config_paths
+from training.config_files import CONFIGS, load_config, merge
+from training.data.sample import DATA_ROOT, data_root, existing_root
 from training.export import main as export
 from training.export import read_checkpoint, validation_scores
 from training.modules import DepthSRMethod
 
 SCALES = (2, 4, 8, 16)
-FORMS = ("ctkt_x{}", "ctkt_lite_x{}", "ctkt_lite_x{}_robust", "dsrnet_lite_x{}", "dsrnet_lite_x{}_robust")
-NAMES = [form.format(scale) for scale in SCALES for form in FORMS]
+PARTS = ["dada", "degradation_robust", "trainer"]  # what only others start from, beside the data_*.yaml
+RUNNABLE = sorted(p.stem for p in CONFIGS.glob("*.yaml") if p.stem not in PARTS and not p.stem.startswith("data_"))
 REPOSITORY = Path(__file__).parents[2]
 
 TINY = """
@@ -54,34 +56,104 @@ def tiny(tmp_path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_shipped_config_is_complete(name):
-    config = load_config((CONFIGS / f"{name}.yaml").read_text())
-    scale = int(name.split("_x")[1].split("_")[0])
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ["ctkt", "ctkt_lite", "dsrnet_lite", "dsrnet_lite_robust"])
+def test_configs_of_dsrnet_are_complete_at_every_scale(name, scale):
+    config = load_config((CONFIGS / f"{name}.yaml").read_text(), scale)
     arguments = config["model"]["init_args"]
-    assert config["data"]["scale"] == scale and config["data"]["patch"] >= 12 * scale
-    assert config["trainer"]["logger"]["init_args"]["name"] == name
+    assert config["data"]["patch"] >= 12 * scale
     assert arguments["size"] == ("lite" if "lite" in name else "paper")
     kernels = {kernel["class_path"] for kernel in config["data"].get("degradation", {}).get("kernels", [])}
     assert ({"MatlabBicubic", "BlockMean", "PlainCubic", "Nearest"} <= kernels) == ("robust" in name)
     if name.startswith("ctkt"):
         assert config["data"].get("with_guide", True)
         assert config["data"]["source_weights"] == [3, 1] and len(config["data"]["sources"]) == 2
-    if name.startswith("ctkt_lite"):  # compared with DSRNet alone after as many steps, half of them transfer
-        alone = load_config((CONFIGS / f"{name.replace('ctkt', 'dsrnet')}.yaml").read_text())
+    if name == "ctkt_lite":  # compared with DSRNet alone after as many steps, half of them transfer
+        alone = load_config((CONFIGS / "dsrnet_lite.yaml").read_text(), scale)
         epoch = config["data"]["patches_per_epoch"] // config["data"]["batch_size"]
         assert config["trainer"]["max_steps"] == alone["trainer"]["max_steps"] and "max_epochs" not in config["trainer"]
         assert 0.4 < arguments["step1_epochs"] * epoch / config["trainer"]["max_steps"] < 0.6
-    if name == f"ctkt_x{scale}":
+    if name == "ctkt":
         paper = {"step1_epochs": 100, "gamma": 0.5, "lambda_ssim": 0.2, "rho1": 0.1, "rho2": 0.1}
         assert paper.items() <= arguments.items() and "exchange" not in arguments
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in CONFIGS.glob("*_x*.yaml")))
-def test_every_shipped_config_has_keys_that_the_parser_knows(name, capsys):
+def print_config(capsys, *arguments: str) -> dict:
     with pytest.raises(SystemExit) as stop:
-        run(["fit", "--config", str(CONFIGS / f"{name}.yaml"), "--print_config"])
-    assert stop.value.code == 0, capsys.readouterr().err
+        run(["fit", *arguments, "--print_config"])
+    said = capsys.readouterr()
+    assert stop.value.code == 0, said.err
+    return yaml.safe_load(said.out)
+
+
+@pytest.mark.parametrize("scale", [4, 16])
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_every_shipped_config_has_keys_that_the_parser_knows(name, scale, capsys):
+    config = print_config(capsys, "--config", name, "--data.scale", str(scale))
+    assert config["data"]["scale"] == scale and config["data"]["patch"] % scale == 0
+    assert config["data"]["sources"] and config["model"]["class_path"].startswith("training.modules.")
+
+
+def test_every_part_is_of_a_config_that_runs():
+    used = {base for path in CONFIGS.glob("*.yaml") for base in bases_of(path)}
+    parts = {path.name for path in CONFIGS.glob("*.yaml")} - {f"{name}.yaml" for name in RUNNABLE}
+    assert parts <= used
+
+
+def bases_of(path: Path) -> list[str]:
+    bases = yaml.safe_load(path.read_text()).get("base", [])
+    return [bases] if isinstance(bases, str) else bases
+
+
+def test_values_by_scale_follow_the_scale_however_it_is_given(tmp_path, capsys):
+    own = tmp_path / "own.yaml"
+    own.write_text("base: dsrnet_lite.yaml\ndata: {scale: 16}\ntrainer: {max_steps: 77}")
+    given = {
+        ("--config", "dsrnet_lite.yaml"): (4, 128, 3200),
+        ("--config", "dsrnet_lite", "--data.scale", "16"): (16, 192, 3200),
+        ("--data.scale=8", "--config=training/configs/dsrnet_lite.yaml"): (8, 128, 3000),
+        ("--config", "dsrnet_lite", "--data", "{scale: 2}"): (2, 128, 1400),
+        ("--config", "dsrnet_lite", "--data.scale", "16", "--data.patch", "224"): (16, 224, 3200),
+        ("--config", str(own)): (16, 192, 77),
+        ("--config", str(own), "--data.scale", "8"): (8, 128, 77),
+        ("--config", "dsrnet_lite", "--config", "data_eight_bit", "--data.scale", "16"): (16, 192, 3200),
+    }
+    for arguments, expected in given.items():
+        config = print_config(capsys, *arguments)
+        assert (config["data"]["scale"], config["data"]["patch"], config["trainer"]["max_steps"]) == expected, arguments
+    assert len(config["data"]["sources"]) == 4 and config["data"]["augment"]["eight_bit"] == 1.0
+
+
+def test_configs_are_found_by_path_and_by_name_from_any_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shipped = str(CONFIGS / "csan_lite.yaml")
+    for name in ("csan_lite", "csan_lite.yaml", "training/configs/csan_lite.yaml", shipped):
+        assert with_config_paths(["fit", "-c", name]) == ["fit", "-c", shipped]
+        assert with_config_paths([f"--config={name}"]) == [f"--config={shipped}"]
+    (tmp_path / "csan_lite.yaml").touch()
+    assert with_config_paths(["--config", "csan_lite.yaml"]) == ["--config", "csan_lite.yaml"]
+    assert run(["fit", "--config", "csan_light"]) == 1
+    assert "no config 'csan_light'" in capsys.readouterr().err
+
+
+def test_runs_are_named_by_config_and_scale(tiny, tmp_path):
+    tiny.write_text(tiny.read_text().replace(", name: tiny", ""))
+    assert run(["fit", "--config", str(tiny), "--trainer.max_steps", "1"]) == 0
+    assert (tmp_path / "tiny_x2" / "version_0" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_data_lies_where_the_variable_says_or_beside(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(DATA_ROOT, raising=False)
+    with pytest.raises(FileNotFoundError, match=rf"{DATA_ROOT} is not set and there is no folder .*/data"):
+        data_root()
+    with pytest.raises(FileNotFoundError, match=DATA_ROOT):
+        existing_root("$DEPTH_SR_DATA/diml", "frames", "diml")
+    (tmp_path / "data" / "diml").mkdir(parents=True)
+    assert existing_root("$DEPTH_SR_DATA/diml", "frames", "diml") == Path("data/diml")
+    (tmp_path / "elsewhere" / "diml").mkdir(parents=True)
+    monkeypatch.setenv(DATA_ROOT, str(tmp_path / "elsewhere"))
+    assert existing_root("${DEPTH_SR_DATA}/diml", "frames", "diml") == tmp_path / "elsewhere" / "diml"
 
 
 def test_an_unknown_key_fails(tiny, capsys):

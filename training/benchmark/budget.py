@@ -26,6 +26,7 @@ from depth_sr_ros.atomic import write_file
 from depth_sr_ros.zoo.card import WeightsError
 from depth_sr_ros.zoo.weight_files import save_weights
 
+from ..config_files import CONFIGS
 from ..export import card_of, read_checkpoint
 from .arguments import check_choices, integers, names, progress_bar, shown_command
 from .datasets import DatasetError, middlebury2005
@@ -36,7 +37,6 @@ from .runner import Result, evaluate
 from .tables import machine
 
 RESULTS = "budget"
-CONFIGS = Path(__file__).parents[1] / "configs"
 BUDGET_CONFIGS = {
     "dsrnet": "dsrnet_lite.yaml",
     "csan": "csan_lite.yaml",

@@ -11,6 +11,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+DATA_ROOT = "DEPTH_SR_DATA"
+"""The environment variable that names the folder of all data sets."""
+
 Unit = Literal["disparity", "m", "arbitrary"]
 
 
@@ -122,13 +125,33 @@ class Source(ABC):
             yield self[index]
 
 
+def data_root() -> Path:
+    """The folder of all data sets: $DEPTH_SR_DATA, or ./data where that is not set.
+
+    Raises:
+        FileNotFoundError: the variable is not set and there is no folder ./data.
+    """
+    if given := os.environ.get(DATA_ROOT):
+        return Path(given).expanduser()
+    if not Path("data").is_dir():
+        raise FileNotFoundError(
+            f"no data folder: ${DATA_ROOT} is not set and there is no folder {Path('data').absolute()}. "
+            f"Set {DATA_ROOT} to the folder that holds the data sets"
+        )
+    return Path("data")
+
+
 def existing_root(root: str | os.PathLike, looked_for: str, layout: str) -> Path:
-    """`root` with ~ and $VARIABLES expanded.
+    """`root` with ~ and $VARIABLES expanded, $DEPTH_SR_DATA by `data_root`.
 
     Raises:
         FileNotFoundError: when it does not exist; the message says what was looked for and in which absolute place.
     """
-    path = Path(os.path.expandvars(os.fspath(root))).expanduser()
+    text = os.fspath(root)
+    for variable in (f"${DATA_ROOT}", f"${{{DATA_ROOT}}}"):
+        if variable in text:
+            text = text.replace(variable, str(data_root()))
+    path = Path(os.path.expandvars(text)).expanduser()
     if not path.exists():
         raise FileNotFoundError(
             f"{layout}: no data at {str(root)!r} (resolved to {path.absolute()}). Looked for {looked_for}. "

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from depth_sr_ros.atomic import write_file
 
-from ..cli import DATA_ROOT, find_data, launch, run
+from ..cli import launch, run
+from ..data.sample import DATA_ROOT, data_root
 from .deliver import export
 from .entries import ENTRIES, Entry, chosen
 from .pack import check_pack, pack
@@ -41,10 +42,10 @@ def main(arguments: list[str] | None = None, entries: Iterable[Entry] = ENTRIES)
         if given.data is not None:
             os.environ[DATA_ROOT] = str(given.data)
         if given.pack is not None:
-            size = pack(wanted, find_data(), given.pack, given.max_pack_mb)
+            size = pack(wanted, data_root(), given.pack, given.max_pack_mb)
             print(f"packed {size / 1e6:.1f} MB into {given.pack}: carry it along and give it as --data")
             return 0
-        check_pack(find_data())
+        check_pack(data_root())
         report = Report(given.out)
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)

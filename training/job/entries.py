@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..cli import load_config, merge
+from ..config_files import load_config, merge
 
 VALIDATION = "no Middlebury 2005 scene; validation on Baby3, Lampshade2, Monopoly, Rocks2"
 THIRD = "Middlebury 2006 at third size"
@@ -35,7 +35,7 @@ class Entry:
 
     def merged(self, *more: dict[str, Any]) -> dict[str, Any]:
         """The whole config with `changes`, then `more`, laid over it."""
-        config = load_config(f"base: {self.config}")
+        config = load_config(f"base: {self.config}", self.changes.get("data", {}).get("scale"))
         for changes in (self.changes, *more):
             config = merge(config, changes)
         return config

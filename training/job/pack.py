@@ -52,7 +52,7 @@ def pack(entries: Iterable[Entry], root: Path, folder: Path, max_mb: float) -> i
 
 
 def files_of(entry: Entry) -> list[Path]:
-    """Every file that the entry's sources read. $DEPTH_SR_DATA must be set."""
+    """Every file that the entry's sources read."""
     files = []
     for source in sources_of(entry):
         refuse_test_scenes(source)

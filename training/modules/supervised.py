@@ -27,7 +27,8 @@ class Supervised(DepthSRMethod):
         method: name of the network in the registry.
         scale: upsampling factor.
         size: "paper" or "lite".
-        options: further keyword arguments of the network.
+        options: further keyword arguments of the network; None: those on the card of `weights`, if they are this
+            network's, else none.
         optimisation: optimiser and schedule.
         normalise: what a patch is normalised by inside the network: "patch" (its own range, so that any contrast is
             seen at any size) or "frame" (the whole map's range, as a whole image is at inference).
@@ -56,6 +57,8 @@ class Supervised(DepthSRMethod):
     ):
         if not 0 <= tolerance < 0.5:
             raise ValueError(f"tolerance must be in [0, 0.5) levels of an 8-bit image, got {tolerance}")
+        if weights is not None and options is None and (card := read_card(weights)).method == method:
+            options = card.options
         super().__init__(method, scale, size, options, optimisation)
         if weights is not None:
             self._start_from(weights)
