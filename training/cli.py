@@ -42,9 +42,7 @@ class DepthSRCLI(LightningCLI):
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
         scale = config.data.scale
-        given = last_given(
-            args, "model", "init_args", "scale", options=("--model.init_args.scale", "--model.scale")
-        )
+        given = last_given(args, "model", "init_args", "scale", options=("--model.init_args.scale", "--model.scale"))
         if given not in (None, scale):
             raise ValueError(
                 f"model.init_args.scale is {given} and data.scale {scale}: leave out the former, the network takes its "

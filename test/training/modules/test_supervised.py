@@ -241,6 +241,15 @@ def test_a_larger_network_starts_as_the_smaller_one_and_learns_with_all_it_has(t
     assert network.up[0].up[0].weight.grad[:, 4:].abs().sum() > 0
 
 
+def test_options_that_are_not_given_are_those_of_the_weights(tmp_path):
+    trained = create_model("dsrnet", 4, "lite", **NARROW)
+    module = Supervised("dsrnet", 4, "lite", weights=weights_file(trained, tmp_path))
+    assert module.description["options"] == NARROW
+    depth = torch.rand(1, 1, 6, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(module(depth), trained(depth))
+
+
 @pytest.mark.parametrize("change", [{"width": 3}, {"units": 3}, {"lr_blocks": 0}])
 def test_a_network_that_does_not_contain_the_smaller_one_is_refused(tmp_path, change):
     path = weights_file(create_model("dsrnet", 4, "lite", **NARROW), tmp_path)
