@@ -17,7 +17,6 @@ from depth_sr_ros.resize import block_mean
 from depth_sr_ros.zoo.card import ModelCard
 from depth_sr_ros.zoo.weight_files import save_weights
 
-DATA = Path(__file__).parent / "data"
 SCALE, STEPS = 4, 300
 
 
@@ -39,7 +38,7 @@ class TinyNet(ResidualNetwork):
 
 
 def main(folder: Path) -> None:
-    truth = read_depth(DATA / "truth.png")
+    truth = read_depth(Path(__file__).parent / "data" / "truth.png")
     depth_hr = torch.from_numpy(truth)[None, None]  # (B, 1, H, W)
     depth_lr, model = block_mean(depth_hr, SCALE), create_model("tiny_net", SCALE)
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -85,3 +86,12 @@ def test_live_client(tmp_path):
     frames = [re.fullmatch(r"240 x 180 16UC1, (\d+) to (\d+) mm", line) for line in lines]
     assert len(frames) == 5 and all(frames)
     assert all(200 < int(frame[1]) < int(frame[2]) < 10_000 for frame in frames)
+
+
+@pytest.mark.slow
+def test_fine_tune(tmp_path):
+    output = run("fine_tune.py", str(tmp_path), "4", cwd=tmp_path, timeout=175)
+    errors = dict(re.findall(r"^(bundled|fine-tuned) weights: mean error ([\d.]+) mm$", output, re.MULTILINE))
+    assert set(errors) == {"bundled", "fine-tuned"} and all(0 < float(error) < 30 for error in errors.values())
+    card = json.loads((tmp_path / "my_camera_x4.json").read_text())
+    assert (card["method"], card["scale"], card["steps"], card["data"]) == ("dsrnet", 4, 4, "one desk")
