@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import pickle
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, NonNegativeInt, ValidationError
 
-from depth_sr_ros.models import DepthSRModel, create_model
+from depth_sr_ros.models import DepthSRModel, model_class
 from depth_sr_ros.zoo.card import ModelCard, WeightsError
+from depth_sr_ros.zoo.checked import build_network, check_values, specs_of
 from depth_sr_ros.zoo.choice import load_model
+from depth_sr_ros.zoo.import_weights import read_checkpoint as read_dictionary
 from depth_sr_ros.zoo.weight_files import save_weights
 
 PREFIX = "network."
@@ -73,11 +76,29 @@ def main(arguments: list[str] | None = None) -> int:
             licence=given.licence,
         )
         save_weights(model, given.output, card, half=given.half)
-    except (WeightsError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(card.model_dump()) if given.json else f"wrote {given.output} and its card")
     return 0
+
+
+class NetworkDescription(BaseModel):
+    """How to build the network of a checkpoint again: the arguments of `create_model`."""
+
+    method: str
+    scale: int
+    size: str
+    options: dict[str, Any]
+
+
+class CheckpointContents(BaseModel):
+    """What is read of a training checkpoint."""
+
+    network: NetworkDescription
+    state_dict: dict[str, Any]
+    global_step: NonNegativeInt
+    validated: dict[str, float] | None = None
 
 
 def card_of(model: DepthSRModel, checkpoint: dict[str, Any], **fields: Any) -> ModelCard:
@@ -97,26 +118,30 @@ def read_checkpoint(path: Path) -> tuple[DepthSRModel, dict[str, Any]]:
 
     Raises:
         WeightsError: missing or damaged file, pickled code in it, no checkpoint of this package, tensors that do
-            not fit.
+            not fit, hold NaN or Inf, or are beyond `checked.MAX_MAGNITUDE`.
     """
-    if not path.is_file():
-        raise WeightsError(f"no checkpoint at {path}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        checkpoint = read_dictionary(path)
+    except WeightsError as error:
         raise WeightsError(f"{path} cannot be read as a checkpoint without running code from it: {error}") from None
     try:
-        network = checkpoint["network"]
-        state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
-        model = create_model(network["method"], network["scale"], network["size"], **network["options"])
-    except (KeyError, AttributeError):
-        raise WeightsError(f"{path} is no checkpoint of `python -m training fit`") from None
-    except TypeError as error:
-        raise WeightsError(f"{path} has options that this version does not know: {error}") from None
+        contents = CheckpointContents.model_validate(checkpoint)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+        raise WeightsError(f"{path} is no checkpoint of `python -m training fit`: {wrong}") from None
+    state = {key.removeprefix(PREFIX): value for key, value in contents.state_dict.items() if key.startswith(PREFIX)}
+    if not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path} is no checkpoint of `python -m training fit`: its weights are no tensors")
+    check_values(str(path), state)
+    network = contents.network
     try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: {error}") from None
+        model_class(network.method)
+        model = build_network(
+            str(path), str(path), network.method, network.scale, network.size, network.options, specs_of(state)
+        )
+    except ValueError as error:
+        raise error if isinstance(error, WeightsError) else WeightsError(f"{path}: {error}") from None
+    model.load_state_dict(state)
     return model, checkpoint
 
 
@@ -161,7 +186,8 @@ def exchange_prior(model: DepthSRModel, name: str, weights: str) -> None:
 def validation_scores(checkpoint: dict[str, Any]) -> dict[str, float]:
     """{"validation": MAD} where these very weights were validated; {} when the last validation was at another step."""
     validated = checkpoint.get("validated") or {}
-    return {"validation": validated["mad"]} if validated.get("step") == checkpoint["global_step"] else {}
+    mad = validated.get("mad", math.nan)
+    return {"validation": mad} if validated.get("step") == checkpoint["global_step"] and math.isfinite(mad) else {}
 
 
 def parse_scores(pairs: list[str]) -> dict[str, float]:

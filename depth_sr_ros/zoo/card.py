@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class WeightsError(ValueError):
@@ -46,23 +46,25 @@ class ModelCard(BaseModel):
     licence: str = ""
 
 
+def card_path(path: str | Path) -> Path:
+    """Where the card of a weights file lies."""
+    return Path(path).with_suffix(".json")
+
+
 def read_card(path: str | Path) -> ModelCard:
     """The card beside a weights file.
 
     Raises:
-        WeightsError: when it is missing or not a card.
+        WeightsError: when it is missing, cannot be read or is not a card.
     """
-    card_path = Path(path).with_suffix(".json")
     try:
-        return ModelCard.model_validate_json(card_path.read_text())
+        return ModelCard.model_validate_json(card_path(path).read_bytes())
     except FileNotFoundError:
-        raise WeightsError(f"{card_path} is missing: a weights file needs its card beside it") from None
-    except ValidationError as error:
-        raise WeightsError(f"{card_path} is not a model card: {error}") from None
+        raise WeightsError(f"{card_path(path)} is missing: a weights file needs its card beside it") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{card_path(path)} is not a model card: {error}") from None
 
 
-def write_card(card: ModelCard, path: str | Path) -> Path:
-    """Write the card beside a weights file; returns the card's path."""
-    card_path = Path(path).with_suffix(".json")
-    card_path.write_text(json.dumps(card.model_dump(), indent=2) + "\n")
-    return card_path
+def card_text(card: ModelCard) -> str:
+    """The JSON text that `read_card` reads."""
+    return json.dumps(card.model_dump(), indent=2) + "\n"

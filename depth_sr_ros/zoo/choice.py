@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from ..models import DepthSRModel, create_model
 from .card import ModelCard, WeightsError, read_card
-from .weight_files import check_suffix, load_weights
+from .checked import build_network
+from .weight_files import check_suffix, load_weights, read_specs
 
 WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
 AUTO = "auto"
@@ -151,11 +152,8 @@ def load_model(method: str, scale: int, size: str | None = None, weights: str | 
     if is_weights_file(weights) and size is None and card.size in model.sizes:
         size = card.size
     if card.options or size != model.size:
-        try:
-            model = create_model(method, scale, size, **card.options)
-        except TypeError as error:
-            raise WeightsError(f"the card of {path.name} has options that {method} does not know: {error}") from None
-        except ValueError as error:
-            raise WeightsError(f"the card of {path.name} has options that {method} refuses: {error}") from None
+        model = build_network(
+            path.name, f"the card of {path.name}", method, scale, size, card.options, read_specs(path)[0]
+        )
     load_weights(model, path)
     return LoadedModel(model.eval(), card, path.stem)

@@ -135,7 +135,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
             ) from None
         raise WeightsError(
             f"{file.name} ({file.stat().st_size} bytes) is truncated, damaged or no torch checkpoint "
-            f"({type(error).__name__}): download it again, and compare its size with the original's"
+            f"({type(error).__name__}): get it again, and compare its size with the original's"
         ) from None
     if not isinstance(checkpoint, dict):
         raise WeightsError(f"{file.name} holds a {type(checkpoint).__name__}, a dictionary of tensors was expected")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
+from ..atomic import write_files
 from ..models import DepthSRModel
-from .card import ModelCard, WeightsError, write_card
+from .card import ModelCard, WeightsError, card_path, card_text
+from .checked import TensorSpec, check_fits, check_values
+
+DTYPES = {
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "I64": torch.int64,  # counters of batch norm
+}
 
 
 def save_weights(model: DepthSRModel, path: str | Path, card: ModelCard, half: bool = False) -> Path:
@@ -23,6 +35,7 @@ def save_weights(model: DepthSRModel, path: str | Path, card: ModelCard, half: b
 
     Raises:
         WeightsError: when the card names another model or the path another file type.
+        OSError: they cannot be written; what was there before stays.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -30,13 +43,12 @@ def save_weights(model: DepthSRModel, path: str | Path, card: ModelCard, half: b
     named = (card.method, card.scale, card.size)
     if named != (model.name, model.scale, model.size):
         raise WeightsError(f"the card is for {named}, the model is {(model.name, model.scale, model.size)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {}
     for key, value in model.state_dict().items():
         value = value.detach().cpu()
         state[key] = (value.half() if half and value.is_floating_point() else value).contiguous()
-    save_file(state, path, metadata={"method": card.method, "scale": str(card.scale), "size": card.size})
-    write_card(card, path)
+    tensors = save(state, metadata={"method": card.method, "scale": str(card.scale), "size": card.size})
+    write_files([(path, tensors), (card_path(path), card_text(card))])
     return path
 
 
@@ -44,9 +56,36 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file by name.
 
     Raises:
-        WeightsError: when the file is missing, damaged, no safetensors file, or holds NaN or Inf.
+        WeightsError: when the file is missing, damaged, no safetensors file, or holds NaN, Inf, complex numbers or
+            numbers beyond `checked.MAX_MAGNITUDE`.
     """
-    return _read(Path(path))[0]
+    path = Path(path)
+    read_specs(path)
+    with _readable(path):
+        state = load_file(path)
+    check_values(path.name, state)
+    return state
+
+
+def read_specs(path: str | Path) -> tuple[dict[str, TensorSpec], dict[str, str]]:
+    """Shapes and types of a safetensors file's tensors by name, and the file's metadata; no tensor is read.
+
+    Raises:
+        WeightsError: when the file is missing, damaged, no safetensors file, or holds other than real numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"no weights at {path}")
+    check_suffix(path)
+    specs = {}
+    with _readable(path), safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        for name in file.keys():  # noqa: SIM118 (no dict: it cannot be iterated)
+            part = file.get_slice(name)
+            if part.get_dtype() not in DTYPES:
+                raise WeightsError(f"{path.name}: {name} is {part.get_dtype()}, expected one of {', '.join(DTYPES)}")
+            specs[name] = TensorSpec(tuple(part.get_shape()), DTYPES[part.get_dtype()])
+    return specs, metadata
 
 
 def load_weights(model: DepthSRModel, path: str | Path) -> None:
@@ -54,23 +93,16 @@ def load_weights(model: DepthSRModel, path: str | Path) -> None:
 
     Raises:
         WeightsError: as `read_tensors`, and when the file was made for another method, scale or size, or does not hold
-            exactly the model's tensors.
+            exactly the model's tensors: names, shapes, and floating where the model's are.
     """
     path = Path(path)
-    state, made_for = _read(path)
+    specs, made_for = read_specs(path)
     expected = {"method": model.name, "scale": str(model.scale), "size": model.size}
     for key, value in expected.items():
         if made_for.get(key, value) != value:
             raise WeightsError(f"{path.name} was made for {key} {made_for[key]}, this model has {key} {value}")
-    own = model.state_dict()
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    if missing or unknown or shapes:
-        raise WeightsError(
-            f"{path.name} does not fit {model.name} x{model.scale} {model.size}: "
-            f"missing {missing[:3]}, unknown {unknown[:3]}, other shapes {shapes[:3]}"
-        )
-    model.load_state_dict(state)
+    check_fits(path.name, model, specs)
+    model.load_state_dict(read_tensors(path))
 
 
 def check_suffix(path: Path) -> None:
@@ -86,17 +118,11 @@ def check_suffix(path: Path) -> None:
         )
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file."""
-    if not path.is_file():
-        raise WeightsError(f"no weights at {path}")
-    check_suffix(path)
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with safe_open(path, framework="pt") as file:
-            made_for = file.metadata() or {}
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
+        yield
+    except (SafetensorError, OSError, ValueError) as error:
+        if isinstance(error, WeightsError):
+            raise
         raise WeightsError(f"{path.name} is damaged or no safetensors file ({error}): get it again") from None
-    if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
-        raise WeightsError(f"{path.name} holds NaN or Inf: the training that wrote it diverged")
-    return state, made_for
