@@ -17,6 +17,37 @@ def seeded():
     torch.manual_seed(0)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        choices=("cpu", "cuda", "all"),
+        default="cpu",
+        help="where the tests that take a `device` run: cpu (default), cuda, or all for both",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "device" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("device")
+        names = ("cpu", "cuda") if chosen == "all" else (chosen,)
+        marks = {"cpu": (), "cuda": pytest.mark.cuda}
+        metafunc.parametrize("device", [pytest.param(name, marks=marks[name]) for name in names], indirect=True)
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """Each device of `--device`. On CUDA float32 is float32 for a test's duration, not TF32."""
+    if request.param == "cuda":
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+        monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+    return torch.device(request.param)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+
+
 def process_of(nodeid: str) -> str:
     """Tests of one name share a process, where there are several: those of a file, and all that start ROS nodes.
 

@@ -33,6 +33,7 @@ def make_problem(
     near: float = 1.0,
     far: float = 3.0,
     kappa: float = 0.1,
+    device: torch.device | str = "cpu",
 ) -> Problem:
     """A near disc before a slanted far plane, seen by a guide whose colours follow the disc, with weak texture."""
     generator = torch.Generator().manual_seed(seed)
@@ -47,4 +48,4 @@ def make_problem(
     truth = torch.stack(depths)[:, None].double()
     source = block_mean(truth, scale)
     cv, ch = edge_coefficients(torch.stack(guides).double(), kappa)
-    return Problem(*(t.to(dtype).clone() for t in (bicubic(source, scale=scale), source, cv, ch)))
+    return Problem(*(t.to(device, dtype).clone() for t in (bicubic(source, scale=scale), source, cv, ch)))

@@ -51,9 +51,9 @@ def test_gradcheck_through_features_and_kappa():
     assert torch.autograd.gradcheck(solve, (features, kappa), **CHECK)
 
 
-def test_agrees_with_unrolled_back_propagation():
+def test_agrees_with_unrolled_back_propagation(device):
     """The paper's scheme (Npre steps without gradient, Ngrad with) tends to the implicit gradient."""
-    problem = make_problem(4, cells=(4, 5), near=0.8, far=4.0)
+    problem = make_problem(4, cells=(4, 5), near=0.8, far=4.0, device=device)
     target = problem.depth.roll(1, -1)
     cv, ch = problem.cv.requires_grad_(), problem.ch.requires_grad_()
     solution = solve_equilibrium(problem.depth, problem.source, cv, ch, **EXACT)
@@ -98,8 +98,8 @@ def test_backward_inside_autocast_is_in_full_precision(adjustment):
     assert gradients[0].abs().max() > 0 and torch.equal(*gradients)
 
 
-def test_no_gradient_for_the_start():
-    problem = make_problem(2)
+def test_no_gradient_for_the_start(device):
+    problem = make_problem(2, device=device)
     depth = problem.depth.requires_grad_()
     assert not solve_equilibrium(*problem).requires_grad
     source = problem.source.requires_grad_()

@@ -56,8 +56,8 @@ def test_additive_is_the_constrained_minimum(scale, hole):
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("hole", [False, True])
-def test_multiplicative_is_the_loops_limit(scale, hole):
-    problem = make_problem(scale, cells=(4, 4), batch=2)
+def test_multiplicative_is_the_loops_limit(scale, hole, device):
+    problem = make_problem(scale, cells=(4, 4), batch=2, device=device)
     if hole:
         problem.source[1, 0, 1, 1:3] = torch.nan
     solution, info = solve_equilibrium(*problem, tolerance=1e-10, max_iterations=2000, return_info=True)
@@ -68,9 +68,9 @@ def test_multiplicative_is_the_loops_limit(scale, hole):
     torch.testing.assert_close(diffuse_adjust(solution, *list(problem)[1:], iterations=1), solution, rtol=1e-9, atol=0)
 
 
-def test_multiplicative_with_steep_depth_steps():
+def test_multiplicative_with_steep_depth_steps(device):
     """From 0.5 m to 10 m inside one cell: the additive minimum goes negative there, the paper's loop does not."""
-    problem = make_problem(8, cells=(5, 6), near=0.5, far=10.0, kappa=0.02)
+    problem = make_problem(8, cells=(5, 6), near=0.5, far=10.0, kappa=0.02, device=device)
     additive = solve_equilibrium(*problem, tolerance=1e-8, max_iterations=2000, adjustment="additive")
     solution, info = solve_equilibrium(*problem, tolerance=1e-8, max_iterations=2000, return_info=True)
     assert info.converged
@@ -83,8 +83,8 @@ def test_multiplicative_with_steep_depth_steps():
 
 @pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
 @pytest.mark.parametrize(("dtype", "digits"), [(torch.float32, 1e-6), (torch.float64, 1e-15)])
-def test_constraint_holds_even_out_of_budget(adjustment, dtype, digits):
-    problem = make_problem(4, dtype=dtype)
+def test_constraint_holds_even_out_of_budget(adjustment, dtype, digits, device):
+    problem = make_problem(4, dtype=dtype, device=device)
     problem.source[0, 0, 0, 0] = torch.nan
     solution, info = solve_equilibrium(*problem, max_iterations=3, adjustment=adjustment, return_info=True)
     assert not info.converged and info.iterations == 3
@@ -94,8 +94,8 @@ def test_constraint_holds_even_out_of_budget(adjustment, dtype, digits):
 
 
 @pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
-def test_batch_is_one_by_one(adjustment):
-    problem = make_problem(4, batch=3)
+def test_batch_is_one_by_one(adjustment, device):
+    problem = make_problem(4, batch=3, device=device)
     problem.source[1, 0, 2, 2] = torch.nan
     options = {"tolerance": 1e-9, "max_iterations": 1000, "adjustment": adjustment}
     together = solve_equilibrium(*problem, **options)
@@ -105,16 +105,18 @@ def test_batch_is_one_by_one(adjustment):
 
 
 @pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
-def test_float32_is_near_float64(adjustment):
-    exact = solve_equilibrium(*make_problem(8), tolerance=1e-9, max_iterations=1000, adjustment=adjustment)
+def test_float32_is_near_float64(adjustment, device):
+    exact = solve_equilibrium(
+        *make_problem(8, device=device), tolerance=1e-9, max_iterations=1000, adjustment=adjustment
+    )
     single, info = solve_equilibrium(
-        *make_problem(8, dtype=torch.float32), tolerance=1e-5, adjustment=adjustment, return_info=True
+        *make_problem(8, dtype=torch.float32, device=device), tolerance=1e-5, adjustment=adjustment, return_info=True
     )
     assert info.converged
     torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
 def test_cuda_is_the_cpu(adjustment):
     problem = make_problem(8, batch=2, dtype=torch.float32)
@@ -156,8 +158,8 @@ def test_warm_start_and_time_budget(adjustment):
 
 
 @pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
-def test_sample_without_any_source_is_returned_as_it_came(adjustment):
-    problem = make_problem(4, batch=2)
+def test_sample_without_any_source_is_returned_as_it_came(adjustment, device):
+    problem = make_problem(4, batch=2, device=device)
     problem.source[0] = torch.nan
     cv = problem.cv.clone().requires_grad_()
     solution, info = solve_equilibrium(
@@ -170,8 +172,8 @@ def test_sample_without_any_source_is_returned_as_it_came(adjustment):
 
 
 @pytest.mark.parametrize("adjustment", ["additive", "multiplicative"])
-def test_flat_source_and_cut_off_regions_stay_safe(adjustment):
-    problem = make_problem(4)
+def test_flat_source_and_cut_off_regions_stay_safe(adjustment, device):
+    problem = make_problem(4, device=device)
     flat = torch.full_like(problem.source, 2.0)
     solution = solve_equilibrium(problem.depth, flat, problem.cv, problem.ch, adjustment=adjustment)
     torch.testing.assert_close(solution, torch.full_like(solution, 2.0), rtol=1e-3, atol=0)

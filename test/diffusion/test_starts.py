@@ -41,8 +41,8 @@ def test_a_worse_start_changes_nothing(adjustment, budget):
 
 
 @ADJUSTMENTS
-def test_each_sample_takes_its_own_start(adjustment):
-    problem = make_problem(4, cells=(6, 6), batch=2)
+def test_each_sample_takes_its_own_start(adjustment, device):
+    problem = make_problem(4, cells=(6, 6), batch=2, device=device)
     solution, _ = solve(problem, adjustment)
     other = solution.flip(0, 2)
     starts = torch.stack([solution[0], other[1]])
@@ -52,16 +52,16 @@ def test_each_sample_takes_its_own_start(adjustment):
 
 
 @ADJUSTMENTS
-def test_a_sample_without_source_is_returned_as_it_came_whatever_the_warm_start(adjustment):
-    problem = make_problem(4)
+def test_a_sample_without_source_is_returned_as_it_came_whatever_the_warm_start(adjustment, device):
+    problem = make_problem(4, device=device)
     problem.source[:] = torch.nan
     result, info = solve(problem, adjustment, warm_start=torch.full_like(problem.depth, 9.0))
     assert torch.equal(result, problem.depth) and not info.warm.any()
 
 
 @ADJUSTMENTS
-def test_starts_are_left_as_they_came_and_gradients_pass(adjustment):
-    problem = make_problem(4)
+def test_starts_are_left_as_they_came_and_gradients_pass(adjustment, device):
+    problem = make_problem(4, device=device)
     problem.cv.requires_grad_()
     warm_start = solve(problem, adjustment)[0].detach() * 1.01
     before = problem.depth.clone(), warm_start.clone()

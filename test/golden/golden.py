@@ -39,15 +39,15 @@ def scene(scale: int) -> tuple[np.ndarray, np.ndarray]:
     return block_mean(depth, scale).astype(np.float32), np.round(colour).astype(np.uint8)
 
 
-def output(stem: str) -> np.ndarray:
-    """What the weights file gives for `scene`: (H, W) float32 metres, computed in float32 on the CPU.
+def output(stem: str, device: str = "cpu") -> np.ndarray:
+    """What the weights file gives for `scene`: (H, W) float32 metres, computed in float32.
 
     A diffusion is solved far below its usual tolerance, so that this is its equilibrium and not the solver's way there.
     """
     path = WEIGHTS_DIR / f"{stem}.safetensors"
     card: ModelCard = read_card(path)
     upsampler = DepthUpsampler(
-        card.method, card.scale, device="cpu", size=card.size, precision="float32", weights=path, max_iterations=5000
+        card.method, card.scale, device=device, size=card.size, precision="float32", weights=path, max_iterations=5000
     )
     if hasattr(upsampler.model, "tolerance"):
         upsampler.model.tolerance = 1e-6

@@ -24,10 +24,10 @@ def threads(request):
 
 
 @pytest.mark.parametrize("stem", shipped())
-def test_output_is_the_stored_one(stem, threads):
+def test_output_is_the_stored_one(stem, threads, device):
     stored = np.load(FOLDER / f"{stem}.npy")
     assert stored.dtype == np.float32
-    np.testing.assert_allclose(output(stem), stored, rtol=0, atol=TOLERANCE * np.ptp(stored))
+    np.testing.assert_allclose(output(stem, str(device)), stored, rtol=0, atol=TOLERANCE * np.ptp(stored))
 
 
 def test_one_output_for_each_weights_file():

@@ -35,9 +35,13 @@ class BaseModelTester:
     smallest: tuple[int, int] = (8, 8)
     depth_entries: int = 1
 
+    @pytest.fixture(autouse=True)
+    def _take_device(self, device: torch.device) -> None:
+        self.device = device
+
     def make(self, scale: int) -> DepthSRModel:
         torch.manual_seed(0)
-        return create_model(self.name, scale, self.size, **self.options)
+        return create_model(self.name, scale, self.size, **self.options).to(self.device)
 
     def inputs(self, scale: int, size: tuple[int, int] | None = None, batch: int = 1, seed: int = 0):
         """(depth_lr, guide or None): depth in metres, with an edge and noise."""
@@ -46,7 +50,7 @@ class BaseModelTester:
         depth = 1 + 0.1 * torch.rand(batch, 1, height, width, generator=generator)
         depth[..., width // 2 :] += 2
         guide = torch.rand(batch, 3, height * scale, width * scale, generator=generator)
-        return depth, guide if self.requires_guide else None
+        return depth.to(self.device), guide.to(self.device) if self.requires_guide else None
 
     @property
     def requires_guide(self) -> bool:
@@ -71,7 +75,7 @@ class BaseModelTester:
         if size not in model_class(self.name).sizes:
             pytest.skip(f"{self.name} comes in {model_class(self.name).sizes}")
         torch.manual_seed(0)
-        model = create_model(self.name, self.scales[0], size).eval()
+        model = create_model(self.name, self.scales[0], size).eval().to(self.device)
         with torch.inference_mode():
             output = model(*self.inputs(self.scales[0]))
         assert model.size == size and torch.isfinite(output).all()
@@ -80,7 +84,7 @@ class BaseModelTester:
         scale = self.scales[0]
         model = self.make(scale)
         depth, _ = self.inputs(scale)
-        guide = torch.rand(1, 3, depth.shape[-2] * scale, depth.shape[-1] * scale)
+        guide = torch.rand(1, 3, depth.shape[-2] * scale, depth.shape[-1] * scale, device=self.device)
         wrong = None if self.requires_guide else guide
         with pytest.raises(ValueError, match="guide"):
             model(depth, wrong)
@@ -111,7 +115,7 @@ class BaseModelTester:
         if not names:
             pytest.skip(f"{self.name} has no parameters")
         output = model(*self.inputs(scale, batch=2))
-        (output * torch.linspace(-1, 1, output.numel()).reshape(output.shape)).sum().backward()
+        (output * torch.linspace(-1, 1, output.numel(), device=self.device).reshape(output.shape)).sum().backward()
         idle = [n for n, p in names.items() if p.grad is None or not p.grad.abs().sum() > 0]
         assert not idle, f"no gradient reaches {idle}"
 
@@ -122,7 +126,7 @@ class BaseModelTester:
         inputs = self.inputs(scale)
         with torch.inference_mode():
             exact = model(*inputs)
-            with torch.autocast("cpu", dtype=dtype):
+            with torch.autocast(self.device.type, dtype=dtype):
                 rough = model(*inputs)
         limit = 0.01 * float(exact.max() - exact.min())
         if any(True for _ in model.parameters()):
@@ -143,14 +147,14 @@ class BaseModelTester:
         flat = torch.full_like(depth, 0.75)
         steps = flat + (depth > depth.median()) / 4096
         assert torch.equal(steps.bfloat16(), flat.bfloat16())
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16):
             assert not torch.equal(model.detail(steps, guide), model.detail(flat, guide))
         entries = [m for m in model.modules() if isinstance(m, DepthConv)]
         assert len(entries) == self.depth_entries
 
     def test_depth_of_another_precision_than_the_weights(self):
         model, depth, guide = self.residual_network()
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16):
             expected = model(depth.bfloat16().float(), guide)
             assert (model(depth.bfloat16(), guide).float() - expected).abs().max() < 0.02 * expected.max()
 
@@ -159,7 +163,7 @@ class BaseModelTester:
         model = self.make(scale).train()
         if not any(True for _ in model.parameters()):
             pytest.skip(f"{self.name} has no parameters")
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
             loss = model(*self.inputs(scale)).float().abs().mean()
         loss.backward()
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
@@ -190,7 +194,7 @@ class BaseModelTester:
         )
         path = save_weights(model, tmp_path / "weights.safetensors", card)
         torch.manual_seed(1)
-        other = create_model(self.name, scale, self.size, **self.options).eval()
+        other = create_model(self.name, scale, self.size, **self.options).eval().to(self.device)
         inputs = self.inputs(scale)
         with torch.inference_mode():
             expected = model(*inputs)
