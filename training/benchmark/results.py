@@ -7,11 +7,14 @@ row names the columns; an empty cell is a number that does not exist.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+
+from depth_sr_ros.atomic import write_files
 
 from .datasets import DatasetError
 
@@ -52,14 +55,14 @@ def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, Value]], 
     Returns:
         The path of the CSV file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     path = folder / f"{name}.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    path.with_suffix(".json").write_text(json.dumps(asdict(origin), indent=2) + "\n")
+    about = json.dumps(asdict(origin), indent=2) + "\n"
+    write_files([(path, text.getvalue()), (path.with_suffix(".json"), about)])
     return path
 
 
