@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .depth import fill_holes
+from .depth import fill_holes, nearest_valid
 from .resize import bicubic, repeat
 
 MIN_REGISTERED_VIEW = 0.9
@@ -316,12 +316,7 @@ def fill_unseen(guide: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """
     if seen.all() or not seen.any():
         return guide
-    _, labels = cv2.distanceTransformWithLabels(
-        (~seen).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colour_of_label = np.zeros((int(labels.max()) + 1, 3), np.uint8)
-    colour_of_label[labels[seen]] = guide[seen]
-    return colour_of_label[labels]
+    return guide[nearest_valid(seen)]
 
 
 def _hidden(

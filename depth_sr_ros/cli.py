@@ -19,12 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from depth_sr_ros.inference.process import keep_freed_memory, let_threads_sleep
+from depth_sr_ros.lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS
 from depth_sr_ros.zoo import import_weights
 
 # Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
-# So these names, which belong to consistency.py and models/equilibrium.py, stand here again.
-ADJUSTMENTS = ("additive", "multiplicative")
-LR_KERNELS = ("block_mean", "bicubic")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,7 +109,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
 
 def _add_lr_kernel(parser: argparse.ArgumentParser) -> None:
     text = "what diffusion methods (dada, dada_rgb) hold the result to (default: what the weights were trained for)"
-    parser.add_argument("--lr-kernel", choices=LR_KERNELS, help=text)
+    parser.add_argument("--lr-kernel", choices=CONSTRAINT_KERNELS, help=text)
 
 
 def _add_upsample(commands) -> None:

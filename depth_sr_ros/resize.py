@@ -16,48 +16,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .lr_kernels import bicubic_matrix, cell_mean, cubic_kernel
+
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
-
-
-def cubic_kernel(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel with a = -0.5; support (-2, 2)."""
-    x = np.abs(x)
-    inner = (1.5 * x - 2.5) * x * x + 1.0
-    outer = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
-    return np.where(x <= 1, inner, np.where(x < 2, outer, 0.0))
-
-
-@lru_cache(maxsize=64)
-def bicubic_matrix(n_in: int, n_out: int, border: str = "symmetric") -> np.ndarray:
-    """The 1-D bicubic resampling operator as a dense, read-only float64 matrix (n_out, n_in); its rows sum to 1.
-
-    Args:
-        n_in: input length in pixels.
-        n_out: output length in pixels.
-        border: "symmetric" mirrors the signal at its edge (MATLAB); "truncate" renormalises the cut kernel (Pillow).
-
-    Raises:
-        ValueError: for a length below 1 or an unknown border.
-    """
-    if n_in < 1 or n_out < 1:
-        raise ValueError(f"bicubic needs lengths of at least 1 pixel, got {n_in} -> {n_out}")
-    if border not in ("symmetric", "truncate"):
-        raise ValueError(f"border must be 'symmetric' or 'truncate', got {border!r}")
-    ratio = n_out / n_in
-    stretch = max(1.0, 1.0 / ratio)
-    centres = (np.arange(n_out) + 0.5) / ratio - 0.5
-    first = np.floor(centres - 2 * stretch).astype(int)
-    taps = first[:, None] + np.arange(int(np.ceil(4 * stretch)) + 2)
-    weights = cubic_kernel((centres[:, None] - taps) / stretch)
-    if border == "truncate":
-        weights[(taps < 0) | (taps >= n_in)] = 0.0
-    weights /= weights.sum(axis=1, keepdims=True)
-    mirrored = np.mod(taps, 2 * n_in)
-    mirrored = np.where(mirrored >= n_in, 2 * n_in - 1 - mirrored, mirrored)
-    matrix = np.zeros((n_out, n_in))
-    np.add.at(matrix, (np.arange(n_out)[:, None], mirrored), weights)
-    matrix.setflags(write=False)
-    return matrix
 
 
 def bicubic(
@@ -145,15 +106,10 @@ def block_mean(x: Array, scale: int) -> Array:
         raise ValueError(
             f"block_mean needs a height and width that scale {scale} divides, got {height}x{width}: crop first"
         )
-    cells = x.reshape(*x.shape[:-2], height // scale, scale, width // scale, scale)
     if isinstance(x, torch.Tensor):
+        cells = x.reshape(*x.shape[:-2], height // scale, scale, width // scale, scale)
         return torch.nanmean(cells, dim=(-3, -1))
-    valid = ~np.isnan(cells)
-    count = valid.sum(axis=(-3, -1))
-    total = np.where(valid, cells, 0).sum(axis=(-3, -1), dtype=np.float64)
-    mean = np.full(count.shape, np.nan)
-    np.divide(total, count, out=mean, where=count > 0)
-    return mean.astype(x.dtype)
+    return cell_mean(x, scale)
 
 
 def repeat(x: Array, scale: int) -> Array:

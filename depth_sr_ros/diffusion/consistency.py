@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from ..lr_kernels import ADJUSTMENTS
 from ..resize import block_mean, repeat
 
-ADJUSTMENTS = ("additive", "multiplicative")
 BISECTIONS = 26  # 2^-26 of a cell's range: below float32 rounding
 
 

@@ -58,8 +58,9 @@ class SeparableKernel:
     break the product form: a source with NaN is refused by `solve_equilibrium`. Fill it first, or use the block mean,
     which is what a depth camera with holes does anyway.
 
-    >>> from depth_sr_ros.resize import bicubic_matrix
-    >>> SeparableKernel(torch.tensor(bicubic_matrix(480, 60)), torch.tensor(bicubic_matrix(640, 80)))
+    >>> from depth_sr_ros.lr_kernels import row_matrix
+    >>> ay, ax = row_matrix(480, 60, "bicubic"), row_matrix(640, 80, "bicubic")
+    >>> SeparableKernel(torch.tensor(ay), torch.tensor(ax))
 
     Args:
         ay: (h, H) row matrix, of full rank.

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..lr_kernels import ADJUSTMENTS
 from .budget import Budget, EquilibriumInfo
 from .cells import add_to_cells_, mean_cells
 from .constraint import BlockMean, SeparableKernel
@@ -27,7 +28,6 @@ from .shapes import check_grid
 
 # At scale 1; an error of y that a given residual leaves grows like the scale.
 _DEFAULT_TOLERANCE = 3.2e-4
-ADJUSTMENTS = ("multiplicative", "additive")
 WARM_MARGIN = 1.8
 """How much higher than a cold start's the residual of a warm one may be. What it owes to a few edges that moved is
 gone in a few iterations; the smooth error that a cold start has everywhere takes many, and weighs little. Measured on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..resize import bicubic, block_mean
+from ..lr_kernels import downsample
 
 
 def _error(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -39,17 +39,16 @@ def percent_error(estimate: np.ndarray, truth: np.ndarray, threshold: float = 1.
     return float(100 * (np.abs(error) > threshold).mean()) if error.size else float("nan")
 
 
-def lr_consistency(output: np.ndarray, depth_lr: np.ndarray, kernel: str = "block") -> float:
-    """Mean |down(output) - depth_lr| over the valid LR pixels, in the maps' unit: does the output keep its input?
+def lr_consistency(
+    output: np.ndarray, depth_lr: np.ndarray, kernel: str = "block_mean", *, level: float | None = None
+) -> float:
+    """Mean |downsample(output) - depth_lr| over the valid LR pixels, in the maps' unit: is the input kept?
 
     Args:
-        output: (h * s, w * s) high-resolution map; NaN invalid (ignored by "block", not allowed by "bicubic").
-        depth_lr: (h, w) input map; NaN invalid.
-        kernel: "block" (mean of the cell) or "bicubic" (MATLAB, antialiased): the kernel that made the input.
+        output: (h * s, w * s) floating HR map; NaN invalid.
+        depth_lr: (h, w) floating LR map; NaN invalid.
+        kernel: one of `LR_KERNELS`, the one that made the input.
+        level: of `LEVEL_KERNELS`, see `downsample`.
     """
     scale = output.shape[-1] // depth_lr.shape[-1]
-    if kernel == "block":
-        return mad(block_mean(output, scale), depth_lr)
-    if kernel == "bicubic":
-        return mad(bicubic(output.astype(np.float64), size=depth_lr.shape), depth_lr.astype(np.float64))
-    raise ValueError(f"kernel must be 'block' or 'bicubic', got {kernel!r}")
+    return mad(downsample(output.astype(np.float64), scale, kernel, level=level), depth_lr)

@@ -11,11 +11,9 @@ import torch.nn.functional as F
 
 from ..diffusion import EquilibriumInfo, SeparableKernel, depth_coefficients, edge_coefficients, solve_equilibrium
 from ..diffusion.consistency import bound_to_neighbours
-from ..resize import bicubic, bicubic_matrix, block_mean
+from ..lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS, check_lr_kernel, row_matrix
+from ..resize import bicubic, block_mean
 from .base import DepthSRModel
-
-ADJUSTMENTS = ("multiplicative", "additive")
-LR_KERNELS = ("block_mean", "bicubic")
 
 
 class Problem(NamedTuple):
@@ -23,7 +21,7 @@ class Problem(NamedTuple):
 
     Attributes:
         target: (B, 1, h, w), the LR depth that the output is held to; NaN: no constraint, or what the start would
-            read there (`lr_kernel="bicubic"`). depth_lr itself, unless the model corrects its readings.
+            read there (another `lr_kernel` than block_mean). depth_lr itself, unless the model corrects its readings.
         start: (B, 1, H, W), finite, where diffusion starts.
         cv: (B, 1, H - 1, W), coefficients of vertical edges' flow.
         ch: (B, 1, H, W - 1), of horizontal ones.
@@ -84,8 +82,7 @@ class EquilibriumModel(DepthSRModel):
             raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
         if adjustment not in ADJUSTMENTS:
             raise ValueError(f"adjustment must be one of {ADJUSTMENTS}, got {adjustment!r}")
-        if lr_kernel not in LR_KERNELS:
-            raise ValueError(f"lr_kernel must be one of {LR_KERNELS}, got {lr_kernel!r}")
+        check_lr_kernel(lr_kernel, CONSTRAINT_KERNELS)
         self.tolerance = tolerance
         self.max_iterations = max_iterations
         self.adjustment = adjustment
@@ -148,7 +145,7 @@ class EquilibriumModel(DepthSRModel):
         target, start = problem.target, problem.start
         solve = partial(self._solve, max_iterations=max_iterations or self.max_iterations, time_budget_s=time_budget_s)
         with torch.autocast(target.device.type, enabled=False):
-            if self.lr_kernel == "bicubic":
+            if self.lr_kernel != "block_mean":
                 # kernels overlap, so no reading can be left out: where there is none, the start gives it
                 read = torch.where(torch.isnan(target), self.seen_by_sensor(start), target)
                 return solve(problem._replace(target=read), warm_start, "additive")
@@ -176,9 +173,8 @@ class EquilibriumModel(DepthSRModel):
     ) -> tuple[torch.Tensor, EquilibriumInfo]:
         target, start, cv, ch = problem
         kernel = None
-        if self.lr_kernel == "bicubic":
-            sizes = zip(target.shape[-2:], start.shape[-2:])
-            kernel = SeparableKernel(*(target.new_tensor(bicubic_matrix(hr, lr)) for lr, hr in sizes))
+        if self.lr_kernel != "block_mean":
+            kernel = SeparableKernel(*self._row_matrices(start))
         return solve_equilibrium(
             start,
             target,
@@ -195,9 +191,16 @@ class EquilibriumModel(DepthSRModel):
 
     def seen_by_sensor(self, depth: torch.Tensor) -> torch.Tensor:
         """What `lr_kernel` makes of HR depth (B, 1, H, W): (B, 1, h, w), in its precision whatever autocast says."""
-        if self.lr_kernel == "bicubic":
-            return bicubic(depth, scale=1 / self.scale)
-        return block_mean(depth, self.scale)
+        if self.lr_kernel == "block_mean":
+            return block_mean(depth, self.scale)
+        with torch.autocast(depth.device.type, enabled=False):
+            rows, columns = self._row_matrices(depth)
+            return rows @ (depth @ columns.T)
+
+    def _row_matrices(self, depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A_y and A_x of `lr_kernel` for HR depth (B, 1, H, W), in its dtype."""
+        rows, columns = (row_matrix(n, n // self.scale, self.lr_kernel) for n in depth.shape[-2:])
+        return depth.new_tensor(rows), depth.new_tensor(columns)
 
 
 def upsampled(filled: torch.Tensor, scale: int) -> torch.Tensor:

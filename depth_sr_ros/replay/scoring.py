@@ -13,7 +13,7 @@ from depth_sr_ros.evaluation.metrics import lr_consistency
 from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.replay.images import decode_colour, decode_depth
 from depth_sr_ros.replay.reading import Bag
-from depth_sr_ros.synthetic.sensor import edge_mask
+from depth_sr_ros.synthetic.sensor import EDGE_JUMP, edge_mask
 
 STAMP_TOLERANCE_NS = 5_000_000
 """Images whose stamps differ by at most this belong together (5 ms, a sixth of a frame at 30 Hz)."""
@@ -134,7 +134,7 @@ class Scorer:
         known = np.isfinite(truth)
         shared = known & np.isfinite(result) & np.isfinite(bicubic)
         self._valid["coverage"].append((known & np.isfinite(result)).sum() / max(known.sum(), 1))
-        edge = cv2.dilate(edge_mask(truth, 0.04).astype(np.uint8), np.ones((5, 5))) > 0
+        edge = cv2.dilate(edge_mask(truth, EDGE_JUMP).astype(np.uint8), np.ones((5, 5))) > 0
         for errors, mask in ((self._all, shared), (self._edges, shared & edge)):
             errors[0].add(result[mask] - truth[mask])
             errors[1].add(bicubic[mask] - truth[mask])
@@ -165,7 +165,7 @@ def most_telling(examples: Iterator[Example]) -> Example | None:
     best, most = None, -1.0
     for example in examples:
         reference = example.result if example.truth is None else example.truth
-        score = float((edge_mask(reference, 0.04) & np.isfinite(example.result)).mean())
+        score = float((edge_mask(reference, EDGE_JUMP) & np.isfinite(example.result)).mean())
         if score > most:
             best, most = example, score
     return best

@@ -10,10 +10,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..camera import Extrinsics
-from ..diffusion.consistency import ADJUSTMENTS
 from ..inference.precision import PRECISIONS
+from ..lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS
 from ..models import diffuses, list_models, model_class
-from ..models.equilibrium import LR_KERNELS
 from ..zoo.choice import default_method
 
 MODES = ("auto", "single", "guided")
@@ -58,7 +57,7 @@ class Settings:
         _one_of("mode", self.mode, MODES)
         _one_of("size", self.size, SIZES)
         _one_of("precision", self.precision, PRECISIONS)
-        _one_of("lr_kernel", self.lr_kernel, (AUTO, *LR_KERNELS))
+        _one_of("lr_kernel", self.lr_kernel, (AUTO, *CONSTRAINT_KERNELS))
         _one_of("consistent_adjustment", self.consistent_adjustment, ADJUSTMENTS)
         if self.tile != 0 and self.tile < 16:
             raise ValueError(f"tile must be 0 (whole frame) or at least 16 LR pixels, got {self.tile}")

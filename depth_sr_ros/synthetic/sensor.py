@@ -12,36 +12,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from depth_sr_ros.depth import fill_holes
-from depth_sr_ros.resize import bicubic, block_mean
+from depth_sr_ros.lr_kernels import LEVEL_KERNELS, LR_KERNELS, check_lr_kernel, downsample
+from depth_sr_ros.resize import block_mean
 from depth_sr_ros.synthetic.scene import Frame
 
-KERNELS = ("block_mean", "bicubic", "nearest", "inter_cubic")
-"""Low-resolution kernels: mean of the cell, MATLAB's antialiased bicubic, the pixel at (s // 2, s // 2) of the cell,
-OpenCV's INTER_CUBIC without antialiasing."""
-
-
-def downsample(depth: np.ndarray, scale: int, kernel: str = "block_mean") -> np.ndarray:
-    """Low-resolution depth (H / scale, W / scale) float32; a cell with half its pixels invalid is invalid.
-
-    Raises:
-        ValueError: unknown kernel, or `scale` does not divide the size.
-    """
-    if kernel not in KERNELS:
-        raise ValueError(f"unknown low-resolution kernel {kernel!r}; choose one of {', '.join(KERNELS)}")
-    height, width = depth.shape
-    invalid = block_mean(np.isnan(depth).astype(np.float32), scale)
-    if kernel == "nearest":
-        return depth[scale // 2 :: scale, scale // 2 :: scale].astype(np.float32)
-    if kernel == "block_mean":
-        result = block_mean(depth, scale)
-    elif np.isnan(depth).all():
-        return np.full(invalid.shape, np.nan, np.float32)
-    elif kernel == "bicubic":
-        result = bicubic(fill_holes(depth).astype(np.float64), size=invalid.shape)
-    else:
-        result = cv2.resize(fill_holes(depth), (width // scale, height // scale), interpolation=cv2.INTER_CUBIC)
-    return np.where(invalid < 0.5, result, np.nan).astype(np.float32)
+SENSOR_KERNELS = tuple(kernel for kernel in LR_KERNELS if kernel not in LEVEL_KERNELS)
+"""LR kernels of a camera that measures metres."""
+EDGE_JUMP = 0.04
+"""Step between neighbouring pixels that counts as a depth edge, as a fraction of the nearer depth."""
 
 
 def projector_shadow(depth: np.ndarray, focal_baseline: float) -> np.ndarray:
@@ -73,7 +51,7 @@ def relative_jump(depth: np.ndarray) -> np.ndarray:
     return np.where(low > 0, (high - low) / np.maximum(low, 1e-6), 0)
 
 
-def add_flying_pixels(depth: np.ndarray, rng: np.random.Generator, share: float, jump: float = 0.04) -> np.ndarray:
+def add_flying_pixels(depth: np.ndarray, rng: np.random.Generator, share: float, jump: float = EDGE_JUMP) -> np.ndarray:
     """Let a `share` (0-1) of the pixels on depth edges return a random blend of both sides, in mid air."""
     flying = edge_mask(depth, jump) & (rng.random(depth.shape) < share) & np.isfinite(depth)
     low, high = _neighbourhood(depth)
@@ -127,7 +105,7 @@ class DepthCamera:
 
     Attributes:
         scale: high-resolution pixels per sensor pixel, each axis.
-        kernel: one of `KERNELS`.
+        kernel: one of `SENSOR_KERNELS`.
         noise_offset: range noise at the camera, metres (standard deviation).
         noise_growth: its growth with z^2, 1 / metres; 0.0003 (time of flight) adds 2.7 mm at 3 m,
             0.0014 (triangulation) 13 mm.
@@ -156,7 +134,7 @@ class DepthCamera:
     noise_correlation: float = 0.0
     flying: float = 0.03
     edge_loss: float = 0.05
-    edge_jump: float = 0.04
+    edge_jump: float = EDGE_JUMP
     min_signal: float = 0.0025
     max_gloss: float = 0.35
     baseline: float = 0.0
@@ -167,8 +145,7 @@ class DepthCamera:
     disparity_step: float = 0.0
 
     def __post_init__(self):
-        if self.kernel not in KERNELS:
-            raise ValueError(f"unknown low-resolution kernel {self.kernel!r}; choose one of {', '.join(KERNELS)}")
+        check_lr_kernel(self.kernel, SENSOR_KERNELS)
         if self.disparity_step > 0 and self.baseline <= 0:
             raise ValueError("disparity_step needs a baseline above 0 m: disparity is focal * baseline / depth")
 

@@ -220,7 +220,7 @@ def test_every_entry_names_a_network_whose_files_fit(entry):
     if method == "dsrnet":
         assert size < 0.99 * LIMIT
     else:
-        assert config["data"]["validation_degradation"]["kernels"] == [{"class_path": "BlockMean"}]
+        assert config["data"]["validation_degradation"]["kernels"] == [{"kernel": "block_mean"}]
         assert math.ceil(1.01 * size / LIMIT) <= 5
 
 

@@ -63,8 +63,8 @@ def test_configs_of_dsrnet_are_complete_at_every_scale(name, scale):
     arguments = config["model"]["init_args"]
     assert config["data"]["patch"] >= 12 * scale
     assert arguments["size"] == ("lite" if "lite" in name else "paper")
-    kernels = {kernel["class_path"] for kernel in config["data"].get("degradation", {}).get("kernels", [])}
-    assert ({"MatlabBicubic", "BlockMean", "PlainCubic", "Nearest"} <= kernels) == ("robust" in name)
+    kernels = {kernel["kernel"] for kernel in config["data"].get("degradation", {}).get("kernels", [])}
+    assert ({"bicubic", "block_mean", "inter_cubic", "nearest"} <= kernels) == ("robust" in name)
     if name.startswith("ctkt"):
         assert config["data"].get("with_guide", True)
         assert config["data"]["source_weights"] == [3, 1] and len(config["data"]["sources"]) == 2

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from depth_sr_ros.diffusion.consistency import ADJUSTMENTS
-from depth_sr_ros.models.equilibrium import LR_KERNELS
+from depth_sr_ros.lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS
 
 from .datasets import DatasetError
 from .rows import Entry, Options, available_methods, shipped_entries
@@ -44,7 +43,7 @@ def add_method_options(parser: argparse.ArgumentParser, default: list[str]) -> N
         "such as none,additive, are rows of their own",
     )
     parser.add_argument(
-        "--constraint", choices=LR_KERNELS, help="the LR kernel that diffusion methods hold their result to"
+        "--constraint", choices=CONSTRAINT_KERNELS, help="the LR kernel that diffusion methods hold their result to"
     )
     parser.add_argument("--self-ensemble", action="store_true", help="average over flips and transpositions (8 runs)")
 

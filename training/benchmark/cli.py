@@ -19,7 +19,7 @@ from .datasets import DatasetError
 from .other_datasets import DATASETS
 from .page import page_command, page_parser
 from .pictures import draw
-from .protocols import LR_KERNELS
+from .protocols import KERNEL_CHOICES, PROTOCOL
 from .runner import Outputs, evaluate
 from .scores import SCORES
 from .sensor_command import sensor_command, sensor_parser
@@ -62,8 +62,8 @@ def _run_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lr-kernel",
         type=names,
-        default=["protocol"],
-        help=f"comma-separated from {', '.join(LR_KERNELS)}; 'protocol' is the data set's own",
+        default=[PROTOCOL],
+        help=f"comma-separated from {', '.join(KERNEL_CHOICES)}; '{PROTOCOL}' is the data set's own",
     )
     parser.add_argument(
         "--noise",
@@ -92,7 +92,7 @@ def run_command(arguments: argparse.Namespace, argv: list[str]) -> int:
     """Run, print, and write what was asked for."""
     console = Console()
     entries = entries_of(arguments)
-    check_choices("--lr-kernel", arguments.lr_kernel, LR_KERNELS)
+    check_choices("--lr-kernel", arguments.lr_kernel, KERNEL_CHOICES)
     check_choices("--metrics", arguments.metrics or [], SCORES)
     if arguments.root is None and arguments.dataset != "synthetic":
         raise DatasetError(f"{arguments.dataset} lies in a folder: give it with --root")

@@ -17,13 +17,14 @@ from pathlib import Path
 from rich.console import Console
 
 from depth_sr_ros.atomic import write_file
-from depth_sr_ros.diffusion.consistency import ADJUSTMENTS
+from depth_sr_ros.lr_kernels import ADJUSTMENTS
 from depth_sr_ros.models import diffuses, list_models, model_class
 from depth_sr_ros.zoo.choice import bundled_cards
 
 from .arguments import SHIPPED, add_method_options, entries_of, integers, progress_bar, shown_command
 from .datasets import middlebury2005
 from .other_datasets import validation2006
+from .protocols import PROTOCOL
 from .results import Origin, today, write_results
 from .rows import Entry
 from .runner import Result, evaluate
@@ -42,7 +43,7 @@ from .tables import (
 FULL_SIZE, HELD_OUT = "middlebury2005", "validation2006"
 SCENES = ["Books", "Laundry"]
 RESULTS = (FULL_SIZE, HELD_OUT, "cost", "consistency")
-LR_KERNEL_NAMES = {"protocol": "bicubic", "block": "block_mean"}
+LR_KERNEL_NAMES = {PROTOCOL: "bicubic", "block_mean": "block_mean"}
 """What results files call the LR kernels of the comparison: MATLAB's bicubic (as the papers round it), block mean."""
 
 
@@ -67,7 +68,7 @@ class Comparison:
     """What was measured.
 
     Attributes:
-        results: by data set and LR kernel ("protocol" is MATLAB bicubic, "block" the block mean).
+        results: by data set and LR kernel ("protocol" is MATLAB bicubic).
         consistency: single-depth methods on the held-out scenes with and without consistency, both kernels; may be
             empty.
     """
@@ -79,11 +80,11 @@ class Comparison:
         """MAD: all scenes of the full-size data set with the published rows, only the mean of the held-out ones."""
         full = dataset == FULL_SIZE
         found = self.results[dataset, lr_kernel]
-        return score_table(found, "mad", with_published=full and lr_kernel == "protocol", means_only=not full)
+        return score_table(found, "mad", with_published=full and lr_kernel == PROTOCOL, means_only=not full)
 
     def costs(self) -> list[CostRow]:
         """Of the full-size images with bicubic LR."""
-        return cost_rows(self.results[FULL_SIZE, "protocol"])
+        return cost_rows(self.results[FULL_SIZE, PROTOCOL])
 
 
 def compare_command(arguments: argparse.Namespace) -> int:
@@ -99,7 +100,7 @@ def compare_command(arguments: argparse.Namespace) -> int:
     with progress_bar() as progress:
         task = progress.add_task("compare", total=None)
         for dataset, scenes in data.items():
-            for lr_kernel in ("protocol", "block"):
+            for lr_kernel in (PROTOCOL, "block_mean"):
                 results[dataset, lr_kernel], missing = evaluate(
                     dataset,
                     scenes,
@@ -115,7 +116,7 @@ def compare_command(arguments: argparse.Namespace) -> int:
             data[HELD_OUT],
             held,
             arguments.scales,
-            ["protocol", "block"],
+            [PROTOCOL, "block_mean"],
             [0.0],
             on_step=lambda text: progress.update(task, advance=1, description=f"{text}, consistency"),
         )
@@ -145,7 +146,7 @@ def compare_command(arguments: argparse.Namespace) -> int:
 
 def _rows(entries: list[Entry], dataset: str, lr_kernel: str) -> list[Entry]:
     """The entries, and on the LR images of the papers what suits these better."""
-    if lr_kernel != "protocol":
+    if lr_kernel != PROTOCOL:
         return entries
     return _matching_constraints(entries) + (_ensembled(entries) if dataset == FULL_SIZE else [])
 
@@ -200,7 +201,8 @@ def result_files(comparison: Comparison, command: str) -> dict[str, tuple[list[d
             for lr_kernel, label in LR_KERNEL_NAMES.items()
             for record in score_records(comparison.table(name, lr_kernel), label)
         ]
-        files[name] = rows, Origin(command, measured, "", mad)
+        scoring = comparison.table(name, PROTOCOL).scoring
+        files[name] = rows, Origin(command, measured, "", f"{mad}; protocol {scoring}")
     cost = "seconds: of one full-size image; times_bicubic: the same over bicubic's; lr_consistency: 8-bit levels"
     files["cost"] = cost_records(comparison.costs()), Origin(command, measured, made, cost)
     if comparison.consistency:

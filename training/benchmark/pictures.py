@@ -27,7 +27,7 @@ def draw(case: Outputs, folder: Path) -> Path:
     protocol = case.scene.protocol
     shown = {"LR": repeat(case.depth_lr, case.scale), "bicubic": None, **case.results}
     if shown["bicubic"] is None:
-        shown["bicubic"] = protocol.finish(protocol.bicubic(np.nan_to_num(case.depth_lr), case.scale))
+        shown["bicubic"] = protocol.finish(protocol.bicubic(case.depth_lr, case.scale))
     errors = {name: np.abs(result - case.truth) for name, result in shown.items()}
     part = _worst_part(errors["bicubic"], min(CROP, *case.truth.shape))
     low, high = np.nanpercentile(case.truth, (0.5, 99.5))

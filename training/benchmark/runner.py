@@ -11,21 +11,13 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from depth_sr_ros import DepthUpsampler
+from depth_sr_ros.depth import expand_mask, fill_holes
+from depth_sr_ros.lr_kernels import downsample
 
 from .datasets import Scene
-from .protocols import crop_to_multiple, downsample, fill
+from .protocols import PROTOCOL, crop_to_multiple
 from .rows import Entry, Method, build_method
 from .scores import score
-
-KERNEL_LABELS = {
-    "imresize": "imresize",
-    "bicubic": "imresize",
-    "imresize_uint8": "imresize uint8",
-    "pillow": "Pillow bicubic",
-    "block": "block mean",
-    "nearest": "nearest",
-    "inter_cubic": "INTER_CUBIC",
-}
 
 
 @dataclass
@@ -35,6 +27,7 @@ class Result:
     Attributes:
         lr_kernel: the ``--lr-kernel`` that was asked for; `kernel` is what it meant for this scene.
         noise: standard deviation of the Gaussian noise on the LR map, in the data set's unit.
+        scoring: which pixels count and what is rounded, see `Protocol.scoring`.
         weights: stem of the weights file; None without.
         seconds: wall time of the upsampling, without loading and scoring.
         time_ratio: `seconds` as a multiple of this package's bicubic on the same input in the same run.
@@ -50,6 +43,7 @@ class Result:
     kernel: str
     noise: float
     unit: str
+    scoring: str
     scores: dict[str, float]
     parameters: int | None
     seconds: float
@@ -135,8 +129,10 @@ def build_all(entries: list[Entry], scales: list[int]) -> tuple[dict[tuple[Entry
 
 def _degrade(scene: Scene, scale: int, lr_kernel: str, noise: float) -> Outputs:
     truth = crop_to_multiple(scene.depth, scale)
-    reading = truth if scene.measured is None else fill(crop_to_multiple(scene.measured, scale))
-    depth_lr = downsample(reading, scale, kernel_of(scene, lr_kernel))
+    reading = truth if scene.measured is None else fill_holes(crop_to_multiple(scene.measured, scale))
+    depth_lr = downsample(reading, scale, kernel_of(scene, lr_kernel), level=scene.level)
+    # nobody can be asked for depth where the sensor saw none: the same mask as training's (`make_tensors`)
+    truth = np.where(expand_mask(np.isfinite(depth_lr), scale), truth, np.nan)
     if noise:
         seed = zlib.crc32(f"{scene.name} x{scale}".encode())  # the same noise for every method and kernel
         depth_lr = depth_lr + np.random.default_rng(seed).normal(0, noise, depth_lr.shape)
@@ -145,7 +141,7 @@ def _degrade(scene: Scene, scale: int, lr_kernel: str, noise: float) -> Outputs:
 
 def kernel_of(scene: Scene, lr_kernel: str) -> str:
     """The kernel that ``--lr-kernel`` means for a scene."""
-    return scene.protocol.kernel if lr_kernel == "protocol" else lr_kernel
+    return scene.protocol.kernel if lr_kernel == PROTOCOL else lr_kernel
 
 
 def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result:
@@ -158,7 +154,7 @@ def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result
     start = time.perf_counter()
     output = method.upsample(depth_lr, guide) - np.float32(lift)
     seconds = time.perf_counter() - start
-    if method.label == "bicubic" and case.lr_kernel == "protocol" and scene.protocol.kernel != "block":
+    if method.label == "bicubic" and case.lr_kernel == PROTOCOL and scene.protocol.kernel != "block_mean":
         output = scene.protocol.bicubic(case.depth_lr, scale)  # the papers' row, rounded as they round
     case.results[method.label] = scene.protocol.finish(output)
     kernel = kernel_of(scene, case.lr_kernel)
@@ -170,10 +166,11 @@ def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result
         guided=method.guided,
         protocol=scene.protocol.name,
         lr_kernel=case.lr_kernel,
-        kernel=KERNEL_LABELS[kernel],
+        kernel=kernel,
         noise=case.noise,
         unit=scene.protocol.unit,
-        scores=score(output, case.truth, case.depth_lr, scene.protocol, kernel),
+        scoring=scene.protocol.scoring,
+        scores=score(output, case.truth, case.depth_lr, scene.protocol, kernel, level=scene.level),
         parameters=method.parameters,
         seconds=seconds,
         time_ratio=seconds / baseline,

@@ -15,7 +15,7 @@ import numpy as np
 
 from depth_sr_ros.evaluation import metrics
 
-from .protocols import Protocol, downsample
+from .protocols import Protocol
 
 PE_THRESHOLD = 4.0
 SCORES = ("mad", "rmse", "mse", "psnr", "pe", "lr_consistency")
@@ -25,7 +25,13 @@ PUBLISHED_NAMES = {"mae": "mad"}
 
 
 def score(
-    output: np.ndarray, truth: np.ndarray, depth_lr: np.ndarray, protocol: Protocol, kernel: str
+    output: np.ndarray,
+    truth: np.ndarray,
+    depth_lr: np.ndarray,
+    protocol: Protocol,
+    kernel: str,
+    *,
+    level: float | None = None,
 ) -> dict[str, float]:
     """Score one result.
 
@@ -34,7 +40,8 @@ def score(
         truth: (H, W) ground truth, NaN invalid.
         depth_lr: (h, w) LR input, NaN invalid.
         protocol: rounding, border and unit.
-        kernel: LR kernel that made `depth_lr`, as `downsample` names it.
+        kernel: LR kernel that made `depth_lr`, one of `LR_KERNELS`.
+        level: one grey level in the unit of the maps (`Scene.level`), for the kernels of 8-bit images.
 
     Returns:
         `SCORES` by name; without psnr and pe where the unit is not disparity.
@@ -54,6 +61,5 @@ def score(
     if "disparity" in protocol.unit:
         scores["psnr"] = metrics.psnr(finished, truth)
         scores["pe"] = metrics.percent_error(finished, truth, PE_THRESHOLD)
-    scale = output.shape[0] // depth_lr.shape[0]
-    scores["lr_consistency"] = metrics.mad(downsample(output.astype(np.float64), scale, kernel), depth_lr)
+    scores["lr_consistency"] = metrics.lr_consistency(output, depth_lr, kernel, level=level)
     return scores

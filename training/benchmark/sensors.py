@@ -3,8 +3,7 @@
 The truth is the camera's own frame at full size, on its valid pixels. Its noise is part of that truth, so no method can
 come below a floor; two more numbers say how far that matters: the floor itself, estimated as the mean distance between
 the frame and its denoised version (`planes.denoise`), and every method's error against that denoised version. The low
-resolution is always made from the raw frame. Where a cell has lost half of its pixels or more (under "nearest": the
-pixel that is taken), its LR pixel is a hole.
+resolution is always made from the raw frame, with the kernels and the rule for holes of `depth_sr_ros.lr_kernels`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import numpy as np
 
 from depth_sr_ros.depth import expand_mask, to_metres
 from depth_sr_ros.evaluation import metrics
+from depth_sr_ros.lr_kernels import downsample
 from depth_sr_ros.resize import block_mean
 from depth_sr_ros.synthetic import sensor
 
@@ -37,7 +37,7 @@ class Degradation:
 
     Attributes:
         name: what a table says.
-        kernel: as `sensor.downsample` names it.
+        kernel: one of `LR_KERNELS`.
         noise: standard deviation of the Gaussian noise on the LR depth in metres, offset + growth z^2, as (offset,
             growth); none when both are 0.
         levels: the same on disparities, constant, in 8-bit levels.
@@ -50,12 +50,12 @@ class Degradation:
 
 
 DEGRADATIONS = (
-    Degradation("MATLAB bicubic", "bicubic"),
-    Degradation("block mean", "block_mean"),
+    Degradation("bicubic", "bicubic"),
+    Degradation("block_mean", "block_mean"),
     Degradation("nearest", "nearest"),
-    Degradation("INTER_CUBIC", "inter_cubic"),
-    Degradation("block mean, low noise", "block_mean", (0.001, 0.0007), 1.0),
-    Degradation("block mean, high noise", "block_mean", (0.002, 0.0028), 3.0),
+    Degradation("inter_cubic", "inter_cubic"),
+    Degradation("block_mean, low noise", "block_mean", (0.001, 0.0007), 1.0),
+    Degradation("block_mean, high noise", "block_mean", (0.002, 0.0028), 3.0),
 )
 LEAST_CELLS = 16
 """LR pixels on a plane from which a standard deviation is still worth having."""
@@ -192,7 +192,7 @@ def evenly_spaced(frames: list, most: int) -> list:
 
 def degrade(frame: SensorFrame, scale: int, degradation: Degradation) -> np.ndarray:
     """The LR map (h, w) float32 of a frame whose size `scale` divides; the noise depends on frame and scale only."""
-    depth_lr = sensor.downsample(frame.depth, scale, degradation.kernel)
+    depth_lr = downsample(frame.depth, scale, degradation.kernel).astype(np.float32)
     offset, growth = degradation.noise if frame.metric else (degradation.levels, 0.0)
     if not offset and not growth:
         return depth_lr

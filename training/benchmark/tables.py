@@ -18,6 +18,7 @@ from depth_sr_ros.atomic import write_file
 from depth_sr_ros.inference.precision import fastest_precision
 
 from .datasets import SCENES_2005
+from .protocols import PROTOCOL
 from .published import rows_for
 from .runner import Result
 from .scores import HIGHER_IS_BETTER
@@ -52,12 +53,13 @@ class Row:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """One metric over all columns."""
+    """One metric over all columns; `scoring` says by which protocol the measured rows were scored."""
 
     title: str
     metric: str
     columns: list[Column]
     rows: list[Row]
+    scoring: str
 
     def text(self, value: float | None) -> str:
         """A cell: three decimals for measured precision, "-" where there is none."""
@@ -98,7 +100,7 @@ def score_table(
             _add_means(row, scenes, scales)
     first = results[0]
     unit = "" if metric in ("psnr", "pe") else f", {first.unit}" + ("^2" if metric == "mse" else "")
-    return ScoreTable(f"{first.dataset}: {SCORE_TITLES[metric]}{unit}", metric, columns, rows)
+    return ScoreTable(f"{first.dataset}: {SCORE_TITLES[metric]}{unit}", metric, columns, rows, _scoring_text(results))
 
 
 def _measured_rows(results: list[Result], metric: str) -> list[Row]:
@@ -117,9 +119,16 @@ def _kernel_text(results: list[Result], lr_kernel: str, noise: float) -> str:
     names = {r.kernel for r in results if r.lr_kernel == lr_kernel}
     protocols = " / ".join(sorted({r.protocol for r in results if r.lr_kernel == lr_kernel}))
     text = " / ".join(sorted(names))
-    if lr_kernel == "protocol" and results[0].dataset == "middlebury2005":
+    if lr_kernel == PROTOCOL and results[0].dataset == "middlebury2005":
         text = f"{protocols}: {text}"
     return f"{text} + noise {noise:g}" if noise else text
+
+
+def _scoring_text(results: list[Result]) -> str:
+    protocols: dict[str, list[str]] = {}
+    for result in results:
+        protocols.setdefault(result.scoring, []).append(result.protocol)
+    return "; ".join(f"{', '.join(dict.fromkeys(names))}: {scoring}" for scoring, names in protocols.items())
 
 
 def _published_rows(results: list[Result], metric: str, columns: list[Column], scales: list[int]) -> list[Row]:
@@ -209,6 +218,7 @@ def print_report(tables: list[ScoreTable], costs: list[CostRow], console: Consol
                 cells = [_marked(table, row, column, "[bold]", "[/bold]") for column in block]
                 grid.add_row(row.method, row.source, row.lr_kernel, *cells)
             console.print(grid)
+        console.print(f"Protocol {table.scoring}.")
     grid = Table(title="cost per image", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("method", "scale", "parameters", "time (s)", "x bicubic", "LR consistency"):
         grid.add_column(heading, justify="left" if heading == "method" else "right")
@@ -255,6 +265,7 @@ def table_markdown(table: ScoreTable) -> str:
                 cells = [_marked(table, row, column, "**", "**") for column in block]
                 lines.append("| " + " | ".join([row.method, row.source, row.lr_kernel, *cells]) + " |")
         lines.append("")
+    lines += [f"Protocol {table.scoring}.", ""]
     return "\n".join(lines)
 
 

@@ -13,10 +13,11 @@ from rich.progress import Progress
 
 from depth_sr_ros.atomic import write_file
 from depth_sr_ros.evaluation import metrics
+from depth_sr_ros.lr_kernels import downsample
 
 from .datasets import Scene
 from .other_datasets import tuning2006
-from .protocols import crop_to_multiple, downsample
+from .protocols import crop_to_multiple
 from .rows import TUNED_FILE, apply_filter
 
 GRIDS: dict[str, dict[str, list[float]]] = {
@@ -48,7 +49,7 @@ def tune_command(arguments: argparse.Namespace) -> int:
                 progress.advance(task)
     document["date"] = datetime.date.today().isoformat()
     document["scenes"] = [scene.name for scene in scenes]
-    document["lr_kernel"] = "bicubic (imresize)"
+    document["lr_kernel"] = "bicubic"
     write_file(arguments.out, json.dumps(document, indent=1) + "\n")
     print(f"{arguments.out} written")
     return 0
@@ -60,7 +61,7 @@ def tune_filter(name: str, scenes: list[Scene], scale: int) -> tuple[dict[str, f
     for scene in scenes:
         truth = crop_to_multiple(scene.depth, scale)
         guide = np.ascontiguousarray(crop_to_multiple(scene.guide, scale))
-        prepared.append((truth, downsample(truth, scale, "imresize").astype(np.float32), guide))
+        prepared.append((truth, downsample(truth, scale, "bicubic").astype(np.float32), guide))
     grid = GRIDS[name]
     best, best_error = {}, float("inf")
     for values in itertools.product(*grid.values()):

@@ -26,8 +26,8 @@ class Augment:
         zoom: least and greatest magnification of the scene, drawn log-uniformly; third-size Middlebury at 3 has the
             contours and the softness of colour of the full-size benchmark. Applied where the patch is cut out.
         eight_bit: share (0-1) of the patches whose depth is rounded, last of all, to whole levels of an 8-bit image
-            (1 for 8-bit disparities, else 1/255 of the map's greatest value: `Scale`). The benchmark's ground truth is
-            such an image: its planes are flights of steps, which a change of size or of values would smooth away.
+            (1 for 8-bit disparities, else 1/255 of the map's greatest value: `DepthUnit`). The benchmark's ground truth
+            is such an image: its planes are flights of steps, which a change of size or of values would smooth away.
             What was positive stays so: one level at least.
     """
 
@@ -78,7 +78,7 @@ class Augment:
             guide: (N, N, 3) float32 in [0, 1], or None.
             rng: source of all choices.
             value_range: least and greatest value of the whole map, for `invert`.
-            level: one level of an 8-bit image that holds the whole map (`Scale.rounding_step`), for `eight_bit`.
+            level: one level of an 8-bit image that holds the whole map (`DepthUnit.level`), for `eight_bit`.
 
         Returns:
             The patch's depth and guide, and what happened to its values: (factor, shift) with

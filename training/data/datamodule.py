@@ -134,8 +134,21 @@ class DepthSRData(L.LightningDataModule):
                     "No validation frame: none of the sources holds a scene of validation_scenes "
                     f"({', '.join(self.validation_scenes) or 'none given'}) and validation_sources has none either."
                 )
+            else:
+                rank_zero_info(f"Validation: {self.validation_protocol}.")
         if stage in (None, "test") and self._test is None:
             self._test = self._frames([], (), self.test_sources)
+
+    @property
+    def validation_protocol(self) -> str:
+        """How validation frames become small and are scored: what to compare with a benchmark's line `Protocol`."""
+        kernels = ", ".join(choice.kernel for choice in self.validation_degradation.kernels)
+        noise = " with sensor noise" if self.validation_degradation.noise else ""
+        return (
+            f"LR by {kernels}{noise}; val_mad of results that are not rounded, val_mad_8bit of results rounded to "
+            "whole levels of an 8-bit image as the benchmark rounds disparities; scored where the ground truth and "
+            "the LR pixel are valid"
+        )
 
     def _training_patches(self) -> PatchDataset:
         held_out = set(self.validation_scenes)

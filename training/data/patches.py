@@ -12,17 +12,18 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from depth_sr_ros.depth import expand_mask
+from depth_sr_ros.depth import expand_mask, fill_holes
 
 from .augment import Augment
-from .degradations import Degrader, Scale, fill, round_half_up
+from .degradations import Degrader, round_half_up
+from .sample import DepthUnit
 from .store import SampleStore
 from .zoom import zoom
 
 Normalise = Literal["range", "max", "none"]
 SCALES = (2, 4, 8, 16)
 LEAST_LR_PATCH = 8
-EIGHT_BIT_DISPARITY = Scale("disparity", 255.0)
+EIGHT_BIT_DISPARITY = DepthUnit("disparity", 255.0)
 ATTEMPTS = 12  # positions tried for a patch with few enough holes
 
 
@@ -48,16 +49,17 @@ def make_tensors(
     scale: int,
     degrader: Degrader,
     rng: np.random.Generator,
-    levels: Scale,
+    unit: DepthUnit,
     value_range: tuple[float, float],
     normalise: Normalise,
     measured: np.ndarray | None = None,
 ) -> dict[str, torch.Tensor]:
     """One map and its degraded form.
 
-    The low-resolution map is made from `depth` with its holes (see `degradations`), then its own holes are filled,
-    and so are those of the target: networks see numbers everywhere, `valid_lr` and `valid` say which are real. A
-    pixel under an invalid LR cell is not valid either: nothing rewards inventing depth where the sensor saw none.
+    The low-resolution map is made from `depth` with its holes (see `depth_sr_ros.lr_kernels`), then its own holes
+    are filled, and so are those of the target: networks see numbers everywhere, `valid_lr` and `valid` say which are
+    real. A pixel under an invalid LR cell is not valid either: nothing rewards inventing depth where the sensor saw
+    none.
 
     Args:
         depth: (H, W) float32, NaN invalid, at least one valid pixel.
@@ -72,7 +74,7 @@ def make_tensors(
         (3, H, W) where given; offset and range (): unit value = tensor value * range + offset; level (): one level of
         an 8-bit image that holds the map, as a tensor value (whole levels count from 0 in the unit, not from offset).
     """
-    depth_lr = degrader(depth if measured is None else fill(measured), scale, rng, levels)
+    depth_lr = degrader(depth if measured is None else fill_holes(measured), scale, rng, unit)
     valid_lr = np.isfinite(depth_lr)
     if not valid_lr.any():  # noise has taken the last reading, or the readings lie in half-empty cells only
         depth_lr, valid = np.full_like(depth_lr, np.nanmean(depth)), np.zeros_like(depth, bool)
@@ -82,13 +84,13 @@ def make_tensors(
     offset = low if normalise == "range" else 0.0
     span = {"range": high - low, "max": abs(high), "none": 1.0}[normalise] or 1.0
     tensors = {
-        "depth_lr": torch.from_numpy((fill(depth_lr) - np.float32(offset)) / np.float32(span))[None],
-        "depth_hr": torch.from_numpy((fill(depth) - np.float32(offset)) / np.float32(span))[None],
+        "depth_lr": torch.from_numpy((fill_holes(depth_lr) - np.float32(offset)) / np.float32(span))[None],
+        "depth_hr": torch.from_numpy((fill_holes(depth) - np.float32(offset)) / np.float32(span))[None],
         "valid_lr": torch.from_numpy(valid_lr)[None],
         "valid": torch.from_numpy(valid)[None],
         "offset": torch.tensor(offset, dtype=torch.float32),
         "range": torch.tensor(span, dtype=torch.float32),
-        "level": torch.tensor(levels.rounding_step / span, dtype=torch.float32),
+        "level": torch.tensor(unit.level / span, dtype=torch.float32),
     }
     if guide is not None:
         tensors["guide"] = torch.from_numpy(np.ascontiguousarray(guide.transpose(2, 0, 1)))
@@ -178,15 +180,15 @@ class PatchDataset(Dataset):
             raise IndexError(f"{self.count} patches in an epoch, asked for number {index}")
         rng = np.random.default_rng([self.seed, epoch, index])
         number = min(int(np.searchsorted(self._cumulative, rng.random(), side="right")), len(self.store) - 1)
-        sample, levels, frame = self.store.load(number)
+        sample, unit, frame = self.store.load(number)
         side = self.augment.crop_side(self.patch, min(sample.depth.shape), rng)
         rows, columns = self._place(sample.depth, side, rng)
         guide = None
         if self.with_guide and sample.guide is not None:
             guide = sample.guide[rows, columns].astype(np.float32) / 255
-        depth, guide = zoom(sample.depth[rows, columns], guide, self.patch, levels.full)
-        depth, guide, values = self.augment(depth, guide, rng, frame[:2], levels.rounding_step)
-        tensors = make_tensors(depth, guide, self.scale, self.degrader, rng, levels, frame[:2], self.normalise)
+        depth, guide = zoom(sample.depth[rows, columns], guide, self.patch, unit.full_scale)
+        depth, guide, values = self.augment(depth, guide, rng, frame[:2], unit.level)
+        tensors = make_tensors(depth, guide, self.scale, self.degrader, rng, unit, frame[:2], self.normalise)
         shift = tensors["offset"] * torch.tensor([1.0, 1.0, 1.0, 0.0])  # a spread knows no offset
         frame = torch.tensor(frame.changed(*values), dtype=torch.float32)
         tensors["frame"] = (frame - shift) / tensors["range"]
@@ -244,12 +246,12 @@ class FrameDataset(Dataset):
         return len(self.store)
 
     def __getitem__(self, index: int) -> dict:
-        sample, levels, frame = self.store.load(index)
+        sample, unit, frame = self.store.load(index)
         depth, guide, measured = sample.depth, None, sample.measured
         if self.with_guide and sample.guide is not None:
             guide = sample.guide.astype(np.float32) / 255
         if self.enlarge > 1:
-            depth, guide, measured = self._enlarged(depth, guide, measured, levels)
+            depth, guide, measured = self._enlarged(depth, guide, measured, unit)
         height, width = (n // self.scale * self.scale for n in depth.shape)
         guide = None if guide is None else guide[:height, :width]
         tensors = make_tensors(
@@ -258,7 +260,7 @@ class FrameDataset(Dataset):
             self.scale,
             self.degrader,
             np.random.default_rng([self.seed, index]),
-            levels,
+            unit,
             frame[:2],
             self.normalise,
             None if measured is None else measured[:height, :width],
@@ -269,7 +271,7 @@ class FrameDataset(Dataset):
         return {**tensors, "name": self.store.items[index].name, "normalise": self.normalise}
 
     def _enlarged(
-        self, depth: np.ndarray, guide: np.ndarray | None, measured: np.ndarray | None, levels: Scale
+        self, depth: np.ndarray, guide: np.ndarray | None, measured: np.ndarray | None, unit: DepthUnit
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         side = min(depth.shape)
         place = tuple(slice((n - side) // 2, (n - side) // 2 + side) for n in depth.shape)
@@ -277,6 +279,6 @@ class FrameDataset(Dataset):
             return depth, guide, measured
         size = round(self.enlarge * side)
         if measured is not None:
-            measured, _ = zoom(measured[place], None, size, levels.full)
-        depth, guide = zoom(depth[place], None if guide is None else guide[place], size, levels.full)
-        return round_half_up(depth) if levels == EIGHT_BIT_DISPARITY else depth, guide, measured
+            measured, _ = zoom(measured[place], None, size, unit.full_scale)
+        depth, guide = zoom(depth[place], None if guide is None else guide[place], size, unit.full_scale)
+        return round_half_up(depth) if unit == EIGHT_BIT_DISPARITY else depth, guide, measured

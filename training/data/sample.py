@@ -17,6 +17,30 @@ DATA_ROOT = "DEPTH_SR_DATA"
 Unit = Literal["disparity", "m", "arbitrary"]
 
 
+@dataclass(frozen=True)
+class DepthUnit:
+    """What the numbers of a depth map mean.
+
+    Attributes:
+        name: as in `RGBDSample.unit`.
+        full_scale: the map's full scale in that unit: 255 for 8-bit disparities, else its greatest value.
+    """
+
+    name: Unit
+    full_scale: float
+
+    @classmethod
+    def of(cls, name: Unit, high: float) -> DepthUnit:
+        """Of a map whose greatest value is `high`."""
+        # 8-bit disparities are rounded to whole grey levels, whatever the scene's greatest value
+        return cls(name, 255.0 if name == "disparity" and high <= 255 else abs(high) or 1.0)
+
+    @property
+    def level(self) -> float:
+        """One grey level of an 8-bit image that holds the whole map."""
+        return self.full_scale / 255
+
+
 @dataclass
 class RGBDSample:
     """One depth map with the colour image registered to it.

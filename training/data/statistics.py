@@ -13,7 +13,8 @@ from dataclasses import astuple, dataclass
 import cv2
 import numpy as np
 
-from .degradations import fill
+from depth_sr_ros.depth import fill_holes
+
 from .sample import RGBDSample
 from .zoom import JUMP
 
@@ -66,7 +67,7 @@ def measure(sample: RGBDSample) -> DepthStatistics:
     if span == 0:
         raise ValueError(f"{sample.name}: statistics need a map of at least two depths, got {valid.sum()} equal pixels")
     # Depth in metres grows away from the camera; disparities and Sintel's values grow towards it.
-    nearness = (fill(sample.depth) - np.nanmin(sample.depth)) / span * (-1 if sample.unit == "m" else 1)
+    nearness = (fill_holes(sample.depth) - np.nanmin(sample.depth)) / span * (-1 if sample.unit == "m" else 1)
     jump = jumps(nearness)
     edge = jump > JUMP
     thin = thin_structures(nearness)[valid]

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .degradations import Scale
-from .sample import RGBDSample, Source, Statistics
+from .sample import DepthUnit, RGBDSample, Source, Statistics
 
 NO_VALID_PIXEL = "without a valid pixel"
 NO_COLOUR = "without colour, which require_guide asks for"
@@ -112,17 +111,11 @@ class SampleStore:
         for reason, names in other.left_out.items():
             self.left_out[reason] = [*self.left_out.get(reason, []), *names]
 
-    def load(self, number: int) -> tuple[RGBDSample, Scale, Statistics]:
+    def load(self, number: int) -> tuple[RGBDSample, DepthUnit, Statistics]:
         """The sample, what its numbers mean, and the statistics of its valid ones."""
         item = self.items[number]
         sample = self.sources[item.source][item.index] if item.sample is None else item.sample
-        return sample, self._scale(sample, item.statistics.high), item.statistics
-
-    @staticmethod
-    def _scale(sample: RGBDSample, high: float) -> Scale:
-        # 8-bit disparities are rounded to whole grey levels, whatever the scene's greatest value.
-        full = 255.0 if sample.unit == "disparity" and high <= 255 else abs(high) or 1.0
-        return Scale(sample.unit, full)
+        return sample, DepthUnit.of(sample.unit, item.statistics.high), item.statistics
 
 
 def _fault(sample: RGBDSample, require_guide: bool) -> str | None:

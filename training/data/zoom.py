@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .degradations import fill
+from depth_sr_ros.depth import fill_holes
 
 JUMP = 0.02  # of the full scale: a step that counts as a depth edge
 
@@ -24,7 +24,7 @@ def zoom(depth: np.ndarray, guide: np.ndarray | None, size: int, full: float) ->
         depth: (N, N) float32, NaN invalid.
         guide: (N, N, 3) float32 in [0, 1], or None.
         size: side of the result, pixels.
-        full: full scale of the depth values (see `degradations.Scale`).
+        full: full scale of the depth values (see `DepthUnit`).
 
     Returns:
         depth (size, size) float32 with NaN where the nearest source pixel is invalid, and the guide or None.
@@ -39,7 +39,7 @@ def zoom(depth: np.ndarray, guide: np.ndarray | None, size: int, full: float) ->
     nearest = cv2.resize(depth, target, interpolation=cv2.INTER_NEAREST_EXACT)
     if size < side or np.isnan(depth).all():
         return nearest, guide
-    filled = fill(depth)
+    filled = fill_holes(depth)
     linear = cv2.resize(filled, target, interpolation=cv2.INTER_LINEAR)
     kernel = np.ones((3, 3), np.uint8)
     low, high = (

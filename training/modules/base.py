@@ -198,4 +198,5 @@ def eight_bit(estimate: torch.Tensor, batch: Batch) -> torch.Tensor:
     """(B, 1, H, W) in the batch's unit, rounded to whole levels of an 8-bit image that holds each map."""
     level = batch["level"].view(-1, 1, 1, 1)
     first = (batch["offset"] / batch["range"]).view(-1, 1, 1, 1)  # levels count from 0 in the data's unit
-    return ((estimate + first) / level).round() * level - first
+    levels = ((estimate + first) / level + 0.5).floor().clamp(0, 255)  # as `lr_kernels.round_uint8`
+    return levels * level - first

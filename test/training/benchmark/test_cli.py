@@ -40,11 +40,11 @@ def test_report_files_hold_measured_and_published_rows_and_pictures(small2005, t
         (scene, method) for scene in ("Books", "Laundry") for method in ("bicubic", "guided_filter")
     }
     for result in document["results"]:
-        assert result["kernel"] == ("imresize" if result["scene"] == "Books" else "imresize uint8")
+        assert result["kernel"] == ("bicubic" if result["scene"] == "Books" else "bicubic_uint8")
         assert result["seconds"] > 0 and result["time_ratio"] > 0
     page = (out / "benchmark.md").read_text()
     assert "| CTKT DSRNet | CTKT, table 1 | protocol | 0.11 | 0.16 |" in page
-    assert "| bicubic | measured | P1 / P2: imresize / imresize uint8 |" in page
+    assert "| bicubic | measured | P1 / P2: bicubic / bicubic_uint8 |" in page
     assert "PE (% of pixels off by more than 4 levels)" in page and "CSAN, table 1" in page
     for scene in ("Books", "Laundry"):
         picture = cv2.imread(str(out / f"{scene}_x4_protocol.png"))
@@ -55,7 +55,7 @@ def test_report_files_hold_measured_and_published_rows_and_pictures(small2005, t
 def test_kernels_and_noise_make_rows_of_their_own(small2005, tmp_path):
     file = tmp_path / "scores.json"
     command = f"--dataset middlebury2005 --root {small2005} --scenes Laundry --scales 4 --no-published --json {file}"
-    kernels = ["protocol", "bicubic", "block", "nearest", "inter_cubic"]
+    kernels = ["protocol", "bicubic", "block_mean", "nearest", "inter_cubic"]
     assert main([*command.split(), "--lr-kernel", ",".join(kernels), "--noise", "0,3"]) == 0
     document = json.loads(file.read_text())
     assert document["published"] == []

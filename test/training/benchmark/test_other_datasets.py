@@ -36,10 +36,10 @@ def test_nyuv2_in_both_protocols(tmp_path):
     assert scene.depth.shape == (40, 48)
     assert scene.depth[0, 0] == pytest.approx(300.1, abs=0.01)  # cm
     (result,) = run("nyuv2", f"--root {tmp_path} --scenes 1310 --scales 4", tmp_path)
-    assert (result["kernel"], result["unit"]) == ("block mean", "cm")
+    assert (result["kernel"], result["unit"]) == ("block_mean", "cm")
     assert result["scores"]["mse"] == pytest.approx(result["scores"]["rmse"] ** 2)
     (result,) = run("nyuv2_dkn", f"--root {tmp_path} --scenes 1310 --scales 4", tmp_path)
-    assert result["kernel"] == "Pillow bicubic"
+    assert result["kernel"] == "bicubic_pillow"
 
 
 def test_many_scenes_are_shown_by_their_mean_beside_the_published_ones(tmp_path, capsys):
@@ -50,7 +50,7 @@ def test_many_scenes_are_shown_by_their_mean_beside_the_published_ones(tmp_path,
     assert "| method | source | LR kernel | mean x8 |" in page
     assert "| CTKT DSRNet | CTKT, table 2 | bicubic | 2.73 |" in page
     mean = np.mean([r["scores"]["rmse"] for r in results])
-    assert f"| bicubic | measured | Pillow bicubic | **{mean:.3f}** |" in page
+    assert f"| bicubic | measured | bicubic_pillow | **{mean:.3f}** |" in page
     assert len(list((tmp_path / "out").glob("*.png"))) == 1
 
 
@@ -78,7 +78,7 @@ def test_tofmark_starts_from_the_sensors_reading(tmp_path):
     np.save(tmp_path / "Books" / "books_gt.npy", truth)
     np.save(tmp_path / "Books" / "books_tof.npy", reading)
     (result,) = run("tofmark", f"--root {tmp_path} --scales 2", tmp_path)
-    assert (result["unit"], result["kernel"]) == ("mm", "imresize")
+    assert (result["unit"], result["kernel"]) == ("mm", "bicubic")
     assert 29 < result["scores"]["mad"] < 45
 
 

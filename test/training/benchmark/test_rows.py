@@ -5,6 +5,7 @@ import pytest
 
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.evaluation.metrics import mad
+from depth_sr_ros.lr_kernels import downsample
 from depth_sr_ros.models import create_model
 from depth_sr_ros.resize import bicubic
 from depth_sr_ros.zoo import choice
@@ -14,7 +15,7 @@ from depth_sr_ros.zoo.weight_files import save_weights
 from training.benchmark import rows as methods
 from training.benchmark import tune
 from training.benchmark.datasets import Scene
-from training.benchmark.protocols import DISPARITY, downsample
+from training.benchmark.protocols import DISPARITY
 from training.benchmark.rows import (
     FILTERS,
     Options,

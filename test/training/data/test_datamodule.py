@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from training.data import DepthSRData, create_source
-from training.data.degradations import BlockMean, PlainCubic, RangeNoise
+from training.data.degradations import RangeNoise, WeightedKernel
 from training.data.splits import MSGNET_SCENES, VALIDATION_SCENES
 
 SCENES = ("Aloe", "Baby1", "Baby3", "Lampshade2", "Monopoly", "Rocks2")
@@ -229,14 +229,14 @@ data:
   patch: 64
   degradation:
     kernels:
-      - {{class_path: BlockMean, init_args: {{weight: 2}}}}
-      - {{class_path: PlainCubic}}
+      - {{kernel: block_mean, weight: 2}}
+      - {{kernel: inter_cubic}}
     noise:
       - {{class_path: RangeNoise, init_args: {{probability: 0.5, sigma: [0.0, 0.02]}}}}
   augment: {{transpose: true, value_scale: [0.5, 1.0]}}
 """)
     data = parser.instantiate_classes(config).data
     assert [source.layout for source in data.sources] == ["middlebury2006", "synthetic"]
-    assert data.degradation.kernels == [BlockMean(2.0), PlainCubic(1.0)]
+    assert data.degradation.kernels == [WeightedKernel("block_mean", 2.0), WeightedKernel("inter_cubic", 1.0)]
     assert data.degradation.noise == [RangeNoise(0.5, (0.0, 0.02))]
     assert data.augment.transpose and data.augment.value_scale == (0.5, 1.0)

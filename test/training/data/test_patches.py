@@ -8,9 +8,12 @@ import torch
 
 from depth_sr_ros.resize import block_mean
 from training.data import Augment, Degrader, DepthSRData, RGBDSample, Source
-from training.data.degradations import BlockMean, Holes, Scale
+from training.data.degradations import Holes, WeightedKernel
 from training.data.patches import FrameDataset, PatchDataset, check_geometry, make_tensors
+from training.data.sample import DepthUnit
 from training.data.store import SampleStore
+
+BLOCK_MEAN = [WeightedKernel("block_mean")]
 
 
 class InMemory(Source):
@@ -45,7 +48,13 @@ def store(rng) -> SampleStore:
 
 
 def make_patches(store, **options) -> PatchDataset:
-    settings = {"scale": 4, "patch": 64, "count": 50, "degrader": Degrader([BlockMean()]), "augment": Augment()}
+    settings = {
+        "scale": 4,
+        "patch": 64,
+        "count": 50,
+        "degrader": Degrader(BLOCK_MEAN),
+        "augment": Augment(),
+    }
     return PatchDataset(store, **{**settings, **options})
 
 
@@ -91,8 +100,8 @@ def test_low_resolution_is_the_kernel_of_the_target_also_under_holes(store):
 
 def test_pixels_under_lost_readings_are_not_valid(rng):
     depth = rng.uniform(1, 3, (32, 32)).astype(np.float32)
-    degrader = Degrader([BlockMean()], [Holes(share=0.3, speckle=0.2)])
-    out = make_tensors(depth, None, 4, degrader, rng, Scale("m", 3.0), (1.0, 3.0), "none")
+    degrader = Degrader(BLOCK_MEAN, [Holes(share=0.3, speckle=0.2)])
+    out = make_tensors(depth, None, 4, degrader, rng, DepthUnit("m", 3.0), (1.0, 3.0), "none")
     cells = out["valid_lr"].repeat_interleave(4, -1).repeat_interleave(4, -2)
     assert not out["valid_lr"].all() and torch.equal(out["valid"], cells)
     assert out["depth_lr"].isfinite().all() and "guide" not in out
@@ -274,7 +283,7 @@ def test_augment_refuses_impossible_settings(options):
 
 
 def test_frames_are_cropped_at_the_lower_right_and_always_the_same(store):
-    frames = FrameDataset(store, scale=8, degrader=Degrader([BlockMean()], [Holes()]), normalise="none")
+    frames = FrameDataset(store, scale=8, degrader=Degrader(BLOCK_MEAN, [Holes()]), normalise="none")
     frame = frames[0]
     assert frame["depth_hr"].shape == (1, 120, 136) and frame["depth_lr"].shape == (1, 15, 17)
     assert equal(frame, frames[0])
@@ -288,7 +297,7 @@ def test_frames_shown_larger_are_central_squares(rng, unit):
     sample = make_sample("plane", rng, unit=unit)
     sample.depth[:] = np.add.outer(0.5 * np.arange(120), 0.25 * np.arange(140)) + 50  # no edge, where it would snap
     store = SampleStore([InMemory(sample)], lambda scene: True)
-    frame = FrameDataset(store, scale=4, degrader=Degrader([BlockMean()]), normalise="none", enlarge=3.0)[0]
+    frame = FrameDataset(store, scale=4, degrader=Degrader(BLOCK_MEAN), normalise="none", enlarge=3.0)[0]
     assert frame["depth_hr"].shape == (1, 360, 360) and frame["guide"].shape == (3, 360, 360)
     centres = frame["depth_hr"][0, 1::3, 1::3]
     expected = torch.from_numpy(sample.depth[:, 10:130])
@@ -302,7 +311,7 @@ def test_a_sensors_own_reading_makes_the_low_resolution_frame(rng):
     measured = np.where(rng.random((32, 32)) < 0.5, np.nan, sample.depth + 0.05).astype(np.float32)
     sample = RGBDSample(sample.depth, sample.guide, "tof", "m", measured=measured)
     store = SampleStore([InMemory(sample)], lambda scene: True)
-    frame = FrameDataset(store, scale=2, degrader=Degrader([BlockMean()]), normalise="none")[0]
+    frame = FrameDataset(store, scale=2, degrader=Degrader(BLOCK_MEAN), normalise="none")[0]
     assert frame["valid_lr"].all() and frame["valid"].all()  # missing points are filled first
     full = ~np.isnan(measured).reshape(16, 2, 16, 2).any(axis=(1, 3))
     np.testing.assert_allclose(frame["depth_lr"][0].numpy()[full], block_mean(measured, 2)[full], rtol=1e-5)

@@ -6,7 +6,7 @@ import torch
 from tiny import NARROW, data, same_weights, trainer
 
 from training.data import Degrader
-from training.data.degradations import BlockMean
+from training.data.degradations import WeightedKernel
 from training.modules import DADA, CompileNetwork, Supervised
 from training.modules.optimisation import Optimisation
 
@@ -59,7 +59,11 @@ def test_depth_normalised_by_frame_runs_compiled_too(tmp_path):
 def test_dada_compiles_what_stands_before_the_solver(tmp_path):
     """Features and prior: the equilibrium's loop depends on its data, and is not for a graph."""
     options = {"priors": ["dsrnet"], "prior_options": {"dsrnet": {"size": "lite", **NARROW}}, "train_priors": True}
-    images = {"normalise": "max", "require_guide": True, "degradation": Degrader(kernels=[BlockMean()])}
+    images = {
+        "normalise": "max",
+        "require_guide": True,
+        "degradation": Degrader(kernels=[WeightedKernel("block_mean")]),
+    }
     tasks, compiled = [], CountedCalls("eager")  # without backward's trace: quick, and equal to the bit
     for callbacks in ([], [compiled]):
         torch.manual_seed(0)

@@ -16,14 +16,14 @@ from depth_sr_ros.zoo.choice import load_model
 from depth_sr_ros.zoo.weight_files import save_weights
 from training.config_files import CONFIGS, load_config
 from training.data import Augment, Degrader
-from training.data.degradations import BlockMean, Holes
+from training.data.degradations import Holes, WeightedKernel
 from training.export import main as export
 from training.modules import DADA
 from training.modules.dada import constraint_of, paper_optimisation
 from training.modules.optimisation import Optimisation
 
 FAST = Optimisation(learning_rate=2e-3, schedule="constant", gradient_clip=1.0)
-GUIDED = {"normalise": "max", "require_guide": True, "degradation": Degrader(kernels=[BlockMean()])}
+GUIDED = {"normalise": "max", "require_guide": True, "degradation": Degrader(kernels=[WeightedKernel("block_mean")])}
 
 
 def method(scale: int = 2, **options) -> DADA:
@@ -132,7 +132,7 @@ def test_overfitting_lowers_the_loss(tmp_path):
 
 
 def test_batches_with_holes_train(tmp_path):
-    holes = Degrader(kernels=[BlockMean()], noise=[Holes()])
+    holes = Degrader(kernels=[WeightedKernel("block_mean")], noise=[Holes()])
     learner = method(2)
     tiny.trainer(tmp_path).fit(learner, data(degradation=holes, validation_degradation=holes))
     assert all(torch.isfinite(p).all() for p in learner.parameters())
@@ -364,8 +364,8 @@ def test_every_shipped_config_is_complete(name, scale):
     assert config["model"]["class_path"] == "DADA"
     assert room["patch"] % scale == 0 and room["patch"] >= 12 * scale
     assert room["with_guide"] and room["require_guide"] and room["normalise"] in ("max", "none")
-    assert [k["class_path"] for k in room["degradation"]["kernels"]] == ["BlockMean"]
-    assert room["validation_degradation"]["kernels"] == [{"class_path": "BlockMean"}]
+    assert [k["kernel"] for k in room["degradation"]["kernels"]] == ["block_mean"]
+    assert room["validation_degradation"]["kernels"] == [{"kernel": "block_mean"}]
     optimisation = Optimisation(**arguments.pop("optimisation"))
     if (name, scale) in LITE:
         assert arguments["size"] == "lite" and arguments["gradient"] == "implicit"
@@ -382,7 +382,7 @@ def test_the_config_for_bicubic_lr_is_complete(scale):
     config = load_config((CONFIGS / "dada_lite_bicubic.yaml").read_text(), scale)
     room, arguments = config["data"], config["model"]["init_args"]
     assert room["patch"] % scale == 0 and room["patch"] >= 12 * scale
-    assert {k["class_path"] for k in room["degradation"]["kernels"]} == {"MatlabBicubic", "Uint8Bicubic"}
-    assert room["validation_degradation"]["kernels"] == [{"class_path": "MatlabBicubic"}]
+    assert {k["kernel"] for k in room["degradation"]["kernels"]} == {"bicubic", "bicubic_uint8"}
+    assert room["validation_degradation"]["kernels"] == [{"kernel": "bicubic"}]
     assert arguments["options"] == {"priors": ["dsrnet"], "trust": "learned", "lr_kernel": "bicubic"}
     assert arguments["prior_weights"] is None

@@ -17,7 +17,7 @@ from depth_sr_ros.zoo.card import ModelCard, WeightsError
 from depth_sr_ros.zoo.choice import bundled_cards, load_model, weights_path
 from depth_sr_ros.zoo.weight_files import save_weights
 from training.data import Augment, Degrader
-from training.data.degradations import Nearest
+from training.data.degradations import WeightedKernel
 from training.modules import Supervised
 from training.modules.base import NonFiniteLoss
 from training.modules.optimisation import Optimisation
@@ -146,7 +146,9 @@ def test_normalised_by_frame_a_whole_map_comes_as_0_to_1_whatever_changed_its_va
     task, seen = method(normalise="frame"), []
     task.log = lambda *a, **k: None
     task._entry[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    room = data(patch=64, augment=Augment(invert=0.5, value_scale=(0.3, 0.9)), degradation=Degrader([Nearest()]))
+    room = data(
+        patch=64, augment=Augment(invert=0.5, value_scale=(0.3, 0.9)), degradation=Degrader([WeightedKernel("nearest")])
+    )
     room.setup("fit")
     for patches in room.train_dataloader():
         task.training_step(patches, 0)
