@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from depth_sr_ros.choices import ADJUSTMENTS, CONSTRAINT_KERNELS, PRECISIONS, SIZES
 from depth_sr_ros.inference.process import keep_freed_memory, let_threads_sleep
-from depth_sr_ros.lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS
 from depth_sr_ros.zoo import import_weights
 
 # Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
@@ -119,11 +119,11 @@ def _add_upsample(commands) -> None:
     p.add_argument("--scale", type=int, default=4, help="upsampling factor (default 4)")
     p.add_argument("--method", help="see 'depth-sr models'; default: that of --weights, else the best for the input")
     p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help=".png (mm), .npy, .tiff or .pfm")
-    p.add_argument("--size", choices=("lite", "paper"), help="size of the network (default: lite where it exists)")
+    p.add_argument("--size", choices=SIZES, help="size of the network (default: lite where it exists)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default auto)")
     p.add_argument(
         "--precision",
-        choices=("auto", "float32", "float16", "bfloat16"),
+        choices=PRECISIONS,
         default="auto",
         help="of networks; auto: float16 on CUDA, bfloat16 on a CPU that computes in it, else float32 (default auto)",
     )

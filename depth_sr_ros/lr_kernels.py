@@ -14,8 +14,8 @@ One rule for holes (NaN): an LR cell is invalid where at least half of its HR pi
 ``block_mean`` averages the valid pixels of a valid cell. Every other kernel reads the map with its holes filled from
 the nearest valid pixel (`depth_sr_ros.depth.fill_holes`).
 
-To add a kernel, add a function to `_REDUCE` (and, for a separable linear kernel that a diffusion can be held to, a
-matrix to `_ROW_MATRIX`).
+To add a kernel, add a function to `_REDUCE`. For one that a diffusion can be held to, add its matrix to `_ROW_MATRIX`
+and its name to `depth_sr_ros.choices.CONSTRAINT_KERNELS`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def downsample(depth: np.ndarray, scale: int, kernel: str, *, level: float | Non
     height, width = depth.shape
     if scale < 1 or height % scale or width % scale:
         raise ValueError(f"a {height}x{width} map has no LR map at scale {scale}: crop it to a multiple of the scale")
-    if kernel in LEVEL_KERNELS and not (level and level > 0):
+    step = level if kernel in LEVEL_KERNELS else 1.0
+    if step is None or step <= 0:
         raise ValueError(f"{kernel} rounds to grey levels: give the value of one as level, got {level}")
     exact = depth.astype(np.float64)
     invalid = lr_invalid(depth, scale)
@@ -61,10 +62,7 @@ def downsample(depth: np.ndarray, scale: int, kernel: str, *, level: float | Non
         return np.full(invalid.shape, np.nan, depth.dtype)
     if kernel != "block_mean":
         exact = fill_holes(exact)
-    if kernel in LEVEL_KERNELS:
-        result = _REDUCE[kernel](exact / level, invalid.shape) * level
-    else:
-        result = _REDUCE[kernel](exact, invalid.shape)
+    result = _REDUCE[kernel](exact / step, (height // scale, width // scale)) * step
     return np.where(invalid, np.nan, result).astype(depth.dtype)
 
 
@@ -232,7 +230,3 @@ LR_KERNELS = tuple(_REDUCE)
 """Every kernel, by its one name."""
 LEVEL_KERNELS = ("bicubic_uint8",)
 """Kernels of 8-bit images, which need the value of one grey level."""
-CONSTRAINT_KERNELS = ("block_mean", "bicubic")
-"""Kernels whose LR map a diffusion can be held to."""
-ADJUSTMENTS = ("additive", "multiplicative")
-"""How HR pixels are moved until their LR map is the given one: by a shift, or by a factor, of each cell."""

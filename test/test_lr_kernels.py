@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from depth_sr_ros.choices import CONSTRAINT_KERNELS
 from depth_sr_ros.depth import expand_mask
 from depth_sr_ros.evaluation.metrics import lr_consistency
 from depth_sr_ros.lr_kernels import (
-    CONSTRAINT_KERNELS,
     LEVEL_KERNELS,
     LR_KERNELS,
     downsample,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from ..lr_kernels import ADJUSTMENTS
+from ..choices import ADJUSTMENTS
 from ..resize import block_mean, repeat
 
 BISECTIONS = 26  # 2^-26 of a cell's range: below float32 rounding

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..lr_kernels import ADJUSTMENTS
+from ..choices import ADJUSTMENTS
 from .budget import Budget, EquilibriumInfo
 from .cells import add_to_cells_, mean_cells
 from .constraint import BlockMean, SeparableKernel

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ..choices import PRECISIONS
 from ..models import DepthSRModel, ResidualNetwork
-
-PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 
 def check_precision(precision: str) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from ..camera import fill_unseen
+from ..choices import ADJUSTMENTS, CONSTRAINT_KERNELS
 from ..depth import expand_mask, fill_holes, valid_mask
 from ..diffusion.consistency import enforce_consistency
-from ..lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS, check_lr_kernel
 from ..models import ResidualNetwork, diffuses, list_models
 from ..models.equilibrium import EquilibriumModel
 from ..zoo.choice import AUTO, load_model
@@ -99,8 +99,8 @@ class DepthUpsampler:
         check_precision(precision)
         if not isinstance(consistent, bool) and consistent not in ADJUSTMENTS:
             raise ValueError(f"consistent must be False, True or one of {ADJUSTMENTS}, got {consistent!r}")
-        if lr_kernel is not None:
-            check_lr_kernel(lr_kernel, CONSTRAINT_KERNELS)
+        if lr_kernel is not None and lr_kernel not in CONSTRAINT_KERNELS:
+            raise ValueError(f"lr_kernel must be None or one of {CONSTRAINT_KERNELS}, got {lr_kernel!r}")
         if tile is not None and tile < 16:
             raise ValueError(f"tile must be at least 16 LR pixels, got {tile}")
         if max_iterations is not None and max_iterations < 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from ..choices import SIZES
 from .base import DepthSRModel, ResidualNetwork
 from .bicubic import Bicubic
 from .bridgenet import BridgeNet
@@ -90,7 +91,7 @@ def create_model(name: str, scale: int, size: str | None = None, **options: Any)
         ValueError: for an unknown name, scale or size.
     """
     cls = model_class(name)
-    if size is None or (len(cls.sizes) == 1 and size in ("paper", "lite")):
+    if size is None or (len(cls.sizes) == 1 and size in SIZES):
         size = "lite" if "lite" in cls.sizes else cls.sizes[0]
     return cls(scale=scale, size=size, **options)
 

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
+from ..choices import SIZES
 from ..resize import bicubic
 
 
@@ -25,7 +26,7 @@ class DepthSRModel(nn.Module, ABC):
 
     name: str = ""
     scales: tuple[int, ...] = (2, 4, 8, 16)
-    sizes: tuple[str, ...] = ("paper", "lite")
+    sizes: tuple[str, ...] = SIZES
     requires_guide: bool = False
     accepts_holes: bool = False
     """True when NaN in depth_lr is understood as "no constraint here"; else the caller fills holes first."""

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from ..choices import ADJUSTMENTS, CONSTRAINT_KERNELS
 from ..diffusion import EquilibriumInfo, SeparableKernel, depth_coefficients, edge_coefficients, solve_equilibrium
 from ..diffusion.consistency import bound_to_neighbours
-from ..lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS, check_lr_kernel, row_matrix
+from ..lr_kernels import row_matrix
 from ..resize import bicubic, block_mean
 from .base import DepthSRModel
 
@@ -82,7 +83,8 @@ class EquilibriumModel(DepthSRModel):
             raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
         if adjustment not in ADJUSTMENTS:
             raise ValueError(f"adjustment must be one of {ADJUSTMENTS}, got {adjustment!r}")
-        check_lr_kernel(lr_kernel, CONSTRAINT_KERNELS)
+        if lr_kernel not in CONSTRAINT_KERNELS:
+            raise ValueError(f"lr_kernel must be one of {CONSTRAINT_KERNELS}, got {lr_kernel!r}")
         self.tolerance = tolerance
         self.max_iterations = max_iterations
         self.adjustment = adjustment

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from depth_sr_ros.choices import MODES
 from depth_sr_ros.models import diffuses, list_models, model_class
-
-MODES = ("auto", "single", "guided")
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..camera import Extrinsics
-from ..inference.precision import PRECISIONS
-from ..lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS
+from ..choices import ADJUSTMENTS, CONSTRAINT_KERNELS, MODES, PRECISIONS, SIZES
 from ..models import diffuses, list_models, model_class
 from ..zoo.choice import default_method
 
-MODES = ("auto", "single", "guided")
-SIZES = ("paper", "lite")
 AUTO = "auto"
 
 

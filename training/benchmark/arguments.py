@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from depth_sr_ros.lr_kernels import ADJUSTMENTS, CONSTRAINT_KERNELS
+from depth_sr_ros.choices import ADJUSTMENTS, CONSTRAINT_KERNELS, SIZES
 
 from .datasets import DatasetError
 from .rows import Entry, Options, available_methods, shipped_entries
@@ -31,7 +31,7 @@ def add_method_options(parser: argparse.ArgumentParser, default: list[str]) -> N
         "--weights",
         help="a .safetensors file, a bundled variant's name, auto or clean (default: clean, for dada auto)",
     )
-    parser.add_argument("--size", choices=("paper", "lite"))
+    parser.add_argument("--size", choices=SIZES)
     parser.add_argument("--device", default="auto")
     parser.add_argument(
         "--consistent",

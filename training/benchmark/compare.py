@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from depth_sr_ros.atomic import write_file
-from depth_sr_ros.lr_kernels import ADJUSTMENTS
+from depth_sr_ros.choices import ADJUSTMENTS
 from depth_sr_ros.models import diffuses, list_models, model_class
 from depth_sr_ros.zoo.choice import bundled_cards
 
