@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 __all__ = ["DepthUpsampler", "__version__"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     # torch takes seconds to import; `depth-sr --help` and the launch file should not wait for it
     if name == "DepthUpsampler":
         from .inference.upsampler import DepthUpsampler

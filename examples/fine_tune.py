@@ -34,7 +34,7 @@ def main(folder: Path, steps: int) -> None:
         shutil.copy(HERE / "data" / source, pairs / name)
 
     start = choose_weights("dsrnet", 4, "lite")
-    options = ["--model.init_args.weights", start, "--trainer.max_steps", steps]
+    options: list[str | Path] = ["--model.init_args.weights", start, "--trainer.max_steps", str(steps)]
     options += ["--trainer.logger.init_args.save_dir", runs, "--trainer.logger.init_args.name", "my_camera"]
     training("fit", "--config", HERE / "fine_tune.yaml", *options, PAIRS=str(pairs.resolve()))
     checkpoint = max(runs.rglob("last.ckpt"), key=os.path.getmtime)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from depth_sr_ros.synthetic.scene import Body, Light, Motion, rotation
+from depth_sr_ros.synthetic.scene import Body, Covering, Light, Motion, rotation
 from depth_sr_ros.synthetic.shapes import Box, Cylinder, Shape
 from depth_sr_ros.synthetic.texture import Texture, random_texture
 
@@ -32,23 +34,49 @@ class Builder:
     def swing(self, chance: float = 0.3, size: float = 0.06) -> Motion:
         if self.rng.random() > chance:
             return STILL
-        amplitude = self.motion * self.rng.uniform(-size, size, 3) * (1, 0, 1)
-        return Motion(tuple(amplitude), self.rng.uniform(2, 5), self.rng.uniform(0, 6))
+        x, y, z = self.motion * self.rng.uniform(-size, size, 3) * (1, 0, 1)
+        return Motion((x, y, z), self.rng.uniform(2, 5), self.rng.uniform(0, 6))
 
-    def add(self, shape: Shape, centre, texture=None, turn=None, motion=STILL, gloss=0.0) -> None:
+    def add(
+        self,
+        shape: Shape,
+        centre: ArrayLike,
+        texture: Covering | None = None,
+        turn: np.ndarray | None = None,
+        motion: Motion = STILL,
+        gloss: float = 0.0,
+    ) -> None:
+        """A body with its middle at `centre` (3,) metres; by default unturned and with a random texture."""
         turn = np.eye(3) if turn is None else turn
         texture = self.texture() if texture is None else texture
         self.bodies.append(Body(shape, texture, np.asarray(centre, float), turn, motion, gloss))
 
-    def box(self, x, floor, z, half, yaw=0.0, texture=None, motion=STILL, gloss=0.0) -> None:
+    def box(
+        self,
+        x: float,
+        floor: float,
+        z: float,
+        half: Sequence[float] | np.ndarray,
+        yaw: float = 0.0,
+        texture: Covering | None = None,
+        motion: Motion = STILL,
+        gloss: float = 0.0,
+    ) -> None:
         """A box of half extents `half` that stands on the height `floor` (y down)."""
         self.add(Box(*half), (x, floor - half[1], z), texture, rotation(yaw=yaw), motion, gloss)
 
-    def stick(self, start, end, radius, texture=None, motion=STILL) -> None:
+    def stick(
+        self,
+        start: ArrayLike,
+        end: ArrayLike,
+        radius: float,
+        texture: Covering | None = None,
+        motion: Motion = STILL,
+    ) -> None:
         """A thin cylinder from `start` to `end`, (3,) metres each."""
         start, end = np.asarray(start, float), np.asarray(end, float)
         axis = end - start
-        length = np.linalg.norm(axis)
+        length = float(np.linalg.norm(axis))
         y = axis / length
         x = np.cross(y, [0.0, 0.0, 1.0] if abs(y[2]) < 0.9 else [1.0, 0.0, 0.0])
         x /= np.linalg.norm(x)

@@ -14,7 +14,7 @@ from depth_sr_ros.synthetic.builder import Builder
 from depth_sr_ros.synthetic.clutter import clutter
 from depth_sr_ros.synthetic.scene import Motion, Scene, rotation
 from depth_sr_ros.synthetic.shapes import Box, Cylinder, Plane, Room, Sphere
-from depth_sr_ros.synthetic.texture import plain, plaster, printed, random_colour, random_texture, stripes
+from depth_sr_ros.synthetic.texture import Texture, plain, plaster, printed, random_colour, random_texture, stripes
 
 KINDS = ("room", "desk", "shapes", "clutter")
 """Kinds of scene that `random_scene` can make."""
@@ -73,7 +73,7 @@ def _room(b: Builder) -> None:
         faces["-z"] = random_texture(rng, ("stripes", "tiles", "spots", "fabric"))
     b.add(Room(*half), centre, {**faces, "": wall}, turn)
 
-    def place(x, z):
+    def place(x: float, z: float) -> np.ndarray:
         """Room coordinates (from the middle of the back wall, z towards the camera) to world."""
         return centre + turn @ np.array([x, half[1], half[2] - z])
 
@@ -95,14 +95,14 @@ def _room(b: Builder) -> None:
     b.pitch = rng.uniform(0.08, 0.4)
 
 
-def _wall_things(b: Builder, half, centre, turn, wall) -> None:
+def _wall_things(b: Builder, half: np.ndarray, centre: np.ndarray, turn: np.ndarray, wall: Texture) -> None:
     """On the back wall: flat prints (colour edges only), frames and a shelf (both), a bump painted as the wall."""
     rng = b.rng
     for _ in range(int(rng.integers(1, 4))):
         size = rng.uniform(0.15, 0.5, 2)
         depth = 0.001 if rng.random() < 0.6 else rng.uniform(0.01, 0.04)
-        at = [rng.uniform(-0.8, 0.8) * half[0], rng.uniform(-0.75, 0.3) * half[1], half[2] - depth]
-        b.add(Box(size[0], size[1], depth), centre + turn @ np.array(at), printed(rng), turn)
+        at = np.array([rng.uniform(-0.8, 0.8) * half[0], rng.uniform(-0.75, 0.3) * half[1], half[2] - depth])
+        b.add(Box(size[0], size[1], depth), centre + turn @ at, printed(rng), turn)
     if rng.random() < 0.6:
         width, y = rng.uniform(0.3, 0.7), rng.uniform(-0.3, 0.4)
         x = rng.uniform(-0.6, 0.6) * half[0]
@@ -154,7 +154,7 @@ def _shapes(b: Builder) -> None:
     b.lamp(rng.uniform((-2, -2, -1), (2, -0.5, 1)))
 
 
-def _table(b: Builder, x, floor, z, wall) -> None:
+def _table(b: Builder, x: float, floor: float, z: float, wall: Texture) -> None:
     rng = b.rng
     height, wide, deep = rng.uniform(0.4, 0.78), rng.uniform(0.3, 0.75), rng.uniform(0.25, 0.45)
     yaw, wood = rng.uniform(-0.7, 0.7), b.texture(0.15)
@@ -171,7 +171,7 @@ def _table(b: Builder, x, floor, z, wall) -> None:
         _desk_item(b, at[0], top, at[2])
 
 
-def _desk_item(b: Builder, x, top, z) -> None:
+def _desk_item(b: Builder, x: float, top: float, z: float) -> None:
     rng = b.rng
     kind, motion, gloss = rng.choice([0, 1, 1, 2, 3, 3, 4, 5]), b.swing(0.25, 0.03), float(rng.choice([0, 0, 0, 0.6]))
     yaw = rng.uniform(-1.5, 1.5)
@@ -200,7 +200,7 @@ def _desk_item(b: Builder, x, top, z) -> None:
         b.stick((x, top, z + 0.03), (x, top - 0.12, z + 0.03), 0.015, plain(rng))
 
 
-def _desk_lamp(b: Builder, x, top, z) -> None:
+def _desk_lamp(b: Builder, x: float, top: float, z: float) -> None:
     metal = plain(b.rng)
     elbow = np.array([x + b.rng.uniform(-0.1, 0.1), top - 0.3, z])
     head = elbow + np.array([b.rng.uniform(-0.2, 0.2), -0.08, -0.1])
@@ -210,7 +210,7 @@ def _desk_lamp(b: Builder, x, top, z) -> None:
     b.add(Cylinder(0.06, 0.04), head, b.texture(0))
 
 
-def _chair(b: Builder, x, floor, z, wall) -> None:
+def _chair(b: Builder, x: float, floor: float, z: float, wall: Texture) -> None:
     rng = b.rng
     yaw, paint, seat = rng.uniform(-3, 3), b.texture(0), floor - 0.45
     turn, motion = rotation(yaw=yaw), b.swing(0.3)
@@ -224,7 +224,7 @@ def _chair(b: Builder, x, floor, z, wall) -> None:
         b.stick(ends[0], ends[1], 0.012, paint, motion)
 
 
-def _cartons(b: Builder, x, floor, z, wall) -> None:
+def _cartons(b: Builder, x: float, floor: float, z: float, wall: Texture) -> None:
     rng, top = b.rng, floor
     for _ in range(int(rng.integers(1, 4))):
         half = rng.uniform(0.1, 0.28, 3)
@@ -233,14 +233,14 @@ def _cartons(b: Builder, x, floor, z, wall) -> None:
         top -= 2 * half[1]
 
 
-def _floor_lamp(b: Builder, x, floor, z, wall) -> None:
+def _floor_lamp(b: Builder, x: float, floor: float, z: float, wall: Texture) -> None:
     metal, height = plain(b.rng), b.rng.uniform(1.2, 1.7)
     b.add(Cylinder(0.13, 0.012), (x, floor - 0.012, z), metal)
     b.stick((x, floor, z), (x, floor - height, z), b.rng.uniform(0.008, 0.018), metal)
     b.add(Cylinder(0.15, 0.12), (x, floor - height, z), b.texture(0.2))
 
 
-def _plant(b: Builder, x, floor, z, wall) -> None:
+def _plant(b: Builder, x: float, floor: float, z: float, wall: Texture) -> None:
     rng = b.rng
     half = rng.uniform(0.12, 0.25)
     b.add(Cylinder(0.13, half), (x, floor - half, z))
@@ -253,12 +253,12 @@ def _plant(b: Builder, x, floor, z, wall) -> None:
         b.add(Sphere(rng.uniform(0.03, 0.08)), tip, green, None, motion)
 
 
-def _ball(b: Builder, x, floor, z, wall) -> None:
+def _ball(b: Builder, x: float, floor: float, z: float, wall: Texture) -> None:
     radius = b.rng.uniform(0.1, 0.3)
     gloss = float(b.rng.choice([0, 0.4]))
     b.add(Sphere(radius), (x, floor - radius, z), None, None, b.swing(0.6, 0.2), gloss)
 
 
-def _pillar(b: Builder, x, floor, z, wall) -> None:
+def _pillar(b: Builder, x: float, floor: float, z: float, wall: Texture) -> None:
     texture = wall if b.rng.random() < 0.3 else plaster(b.rng, random_colour(b.rng))
     b.add(Cylinder(b.rng.uniform(0.06, 0.18), 1.3), (x, floor - 1.3, z), texture)

@@ -6,7 +6,7 @@ is deterministic; bodies and the camera move smoothly with time, so that a list 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,9 @@ import numpy as np
 from depth_sr_ros.camera import Intrinsics
 from depth_sr_ros.synthetic.shapes import Shape
 from depth_sr_ros.synthetic.texture import Texture
+
+Covering = Texture | dict[str, Texture]
+"""What covers a body: see `Body`."""
 
 _NEAR = 0.05  # metres; a body that reaches closer to the camera is tested in every pixel
 
@@ -51,7 +54,7 @@ class Body:
     """
 
     shape: Shape
-    texture: Texture | dict[str, Texture]
+    texture: Covering
     centre: np.ndarray
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
     motion: Motion = Motion()
@@ -169,7 +172,15 @@ class Scene:
         linear = (picture.astype(np.float32) / 255) ** 2.2
         return replace(self, exposure=float(np.clip(brightness**2.2 / max(linear.mean(), 1e-3), 0.2, 8)))
 
-    def _shade(self, points, viewing, surface, body, time, shadows):
+    def _shade(
+        self,
+        points: np.ndarray,
+        viewing: np.ndarray,
+        surface: _Surface,
+        body: np.ndarray,
+        time: float,
+        shadows: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Lambert and Blinn-Phong: radiance (N, 3) and highlight strength (N,)."""
         light_sum = np.broadcast_to(np.asarray(self.ambient, np.float32), (len(points), 3)).copy()
         highlight = np.zeros(len(points), np.float32)
@@ -199,6 +210,10 @@ def rotation(pitch: float = 0.0, yaw: float = 0.0, roll: float = 0.0) -> np.ndar
     return about_y @ about_x @ about_z
 
 
+WHOLE = slice(None), slice(None)
+"""The window of all pixels."""
+
+
 class _View:
     """A camera in the world; casts its rays on bodies, each only where it can be seen."""
 
@@ -207,7 +222,7 @@ class _View:
         self.x = (np.arange(camera.width) - camera.cx) / camera.fx
         self.y = (np.arange(camera.height) - camera.cy) / camera.fy
 
-    def directions(self, matrix: np.ndarray, window=(slice(None), slice(None))) -> np.ndarray:
+    def directions(self, matrix: np.ndarray, window: tuple[slice, slice] = WHOLE) -> np.ndarray:
         """Rays (x, y, 1) of the window's pixels times `matrix` (3, 3): (N, 3)."""
         rows, columns = window
         from_x = self.x[columns, None] * matrix[0]
@@ -235,14 +250,14 @@ class _View:
         """Rows and columns that can show the body; None when it is out of sight."""
         camera, half = self.camera, body.shape.bounds()
         if half is None:
-            return slice(None), slice(None)
+            return WHOLE
         corners = np.stack(np.meshgrid(*([-h, h] for h in half)), axis=-1).reshape(-1, 3)
         corners = (corners @ body.rotation.T + centre - self.position) @ self.turn
         z = corners[:, 2]
         if z.max() < _NEAR:
             return None
         if z.min() < _NEAR:
-            return slice(None), slice(None)
+            return WHOLE
         u = corners[:, 0] / z * camera.fx + camera.cx
         v = corners[:, 1] / z * camera.fy + camera.cy
         left, right = max(int(np.floor(u.min())), 0), min(int(np.ceil(u.max())) + 1, camera.width)
@@ -261,7 +276,15 @@ class _Surface:
     gloss: np.ndarray
 
     @classmethod
-    def gather(cls, bodies, body, points, viewing, pixel, time) -> _Surface:
+    def gather(
+        cls,
+        bodies: Sequence[Body],
+        body: np.ndarray,
+        points: np.ndarray,
+        viewing: np.ndarray,
+        pixel: np.ndarray,
+        time: float,
+    ) -> _Surface:
         """`pixel` (N,): width of a pixel at the hit, metres, on a surface that faces the camera."""
         n = len(body)
         result = cls(*(np.zeros((n, *tail), np.float32) for tail in ((3,), (3,), (), (), ())))
@@ -291,7 +314,7 @@ def _rotate(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.einsum("ij,jk->ik", vectors, matrix)
 
 
-def _faces(texture: Texture | dict[str, Texture], normal: np.ndarray):
+def _faces(texture: Covering, normal: np.ndarray) -> Iterator[tuple[np.ndarray, Texture]]:
     """Yield (indices, texture) for each face of a body that has textures by face, else everything once."""
     if isinstance(texture, Texture):
         yield np.arange(len(normal)), texture
@@ -307,7 +330,14 @@ def _faces(texture: Texture | dict[str, Texture], normal: np.ndarray):
         yield np.flatnonzero(rest), texture[""]
 
 
-def _in_shadow(bodies, light, points, body, facing, time) -> np.ndarray:
+def _in_shadow(
+    bodies: Sequence[Body],
+    light: np.ndarray,
+    points: np.ndarray,
+    body: np.ndarray,
+    facing: np.ndarray,
+    time: float,
+) -> np.ndarray:
     """(N,) bool: something stands between the point and the light. Only points that face it are tested."""
     dark = np.zeros(len(points), bool)
     candidates = np.flatnonzero(facing)

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     # Lightning takes seconds to import, and readers and `check` do without it.
     if name == "DepthSRData":
         from .datamodule import DepthSRData

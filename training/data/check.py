@@ -10,7 +10,7 @@ from rich.table import Table
 
 from .files import visible
 from .sample import Source, existing_root
-from .sources import SOURCES, Middlebury2003, Middlebury2005, PairFolder, SyntheticScenes
+from .sources import SOURCES, Middlebury2003, Middlebury2005, PairFolder, SyntheticScenes, create_source
 from .sources.nyuv2 import FILE_NAME, NYUv2
 
 DEPTH = 2  # levels of folders below ROOT that are looked into
@@ -74,7 +74,7 @@ def _try(reader: type[Source], folder: Path) -> Finding | None:
     result = None
     for options in variants:
         try:
-            source = reader(root=folder, **options)
+            source = create_source(reader.layout, root=folder, **options)
         except FileNotFoundError:
             continue
         except ValueError as error:
@@ -94,7 +94,9 @@ def _outermost(findings: list[Finding]) -> list[Finding]:
     """Layouts that search below their root are found in several nested folders: keep the outermost."""
     kept: list[Finding] = []
     for finding in findings:
-        if not any(Path(other.path) in Path(finding.path).parents for other in kept):
+        assert finding.path is not None  # only of what was found
+        above = {str(parent) for parent in Path(finding.path).parents}
+        if not any(other.path in above for other in kept):
             kept.append(finding)
     return kept
 

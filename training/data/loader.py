@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
@@ -37,7 +38,7 @@ class PatchLoader(DataLoader):
         sampler: PatchSampler,
         batch_size: int,
         current_epoch: Callable[[], int] | None = None,
-        **options,
+        **options: Any,
     ) -> None:
         """Set up the loader.
 
@@ -49,11 +50,12 @@ class PatchLoader(DataLoader):
             options: of DataLoader.
         """
         super().__init__(dataset, batch_size=batch_size, sampler=sampler, drop_last=True, **options)
+        self._patches, self._step = sampler, batch_size
         self._current_epoch = current_epoch
         self._position = {"epoch": sampler.epoch, "batch": 0}
 
-    def __iter__(self) -> Iterator[dict]:
-        sampler: PatchSampler = self.sampler
+    def __iter__(self) -> Iterator[dict]:  # type: ignore[override]  # a generator around the library's iterator
+        sampler = self._patches
         # Lightning calls set_epoch too, but one too high after a restart from a checkpoint at the end of an epoch.
         if self._current_epoch is not None:
             sampler.set_epoch(self._current_epoch())
@@ -61,7 +63,7 @@ class PatchLoader(DataLoader):
         # A position from the end of another epoch says nothing about this one.
         done = self._position["batch"] if self._position["epoch"] == epoch else 0
         done = 0 if done >= len(self) else done
-        sampler.start = done * self.batch_size
+        sampler.start = done * self._step
         for number, batch in enumerate(super().__iter__(), start=done + 1):
             self._position = {"epoch": epoch, "batch": number}
             yield batch

@@ -113,6 +113,9 @@ class Source(ABC):
     layout: str = ""
     """The registry's name for this layout."""
 
+    looked_for: str = ""
+    """What a reader looks for under its root, in words; "" for generated data."""
+
     root: Path | None = None
     """The folder or file it reads; None for generated data."""
 

@@ -113,7 +113,7 @@ def thin_structures(nearness: np.ndarray) -> np.ndarray:
         nearness: (H, W) float32 without NaN, greater is nearer, range 1.
     """
     # The border goes on outside, so that what the picture's frame cuts off does not look thin.
-    padded = cv2.copyMakeBorder(nearness.astype(np.float32), *[THIN] * 4, cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(nearness.astype(np.float32), THIN, THIN, THIN, THIN, cv2.BORDER_REPLICATE)
     opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, np.ones((THIN, THIN), np.uint8))[THIN:-THIN, THIN:-THIN]
     return nearness - opened > JUMP
 

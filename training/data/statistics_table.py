@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import astuple
-from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 from .sample import Source
-from .sources import Middlebury2006, MSGNet, NYUv2, PairFolder, SyntheticScenes
+from .sources import Middlebury2006, MSGNet, NYUv2, PairFolder, SyntheticScenes, create_source
 from .sources.msgnet import FIRST_2001, FIRST_2006
 from .statistics import DepthStatistics, mean, measure
 
@@ -29,28 +29,27 @@ COLUMNS = (
 
 Row = tuple[str, int, DepthStatistics]
 
-REAL: dict[str, tuple[str, Callable[[Path], Source]]] = {
-    "Middlebury 2006, third size": ("middlebury2006_third", Middlebury2006),
-    "MSG-Net, Middlebury 2006, full size": ("msgnet_depth", partial(MSGNet, first=FIRST_2006)),
-    "MSG-Net, Sintel": ("msgnet_depth", partial(MSGNet, last=FIRST_2001 - 1)),
-    "NYUv2, raw": ("nyuv2", partial(NYUv2, split="all", depth="raw")),
-    "NYUv2, samples": ("nyuv2_samples", partial(PairFolder, pair="order")),
-    "RealSense, aligned": ("realsense_aligned", partial(PairFolder, pair="order")),
+REAL: dict[str, tuple[str, type[Source], dict[str, Any]]] = {
+    "Middlebury 2006, third size": ("middlebury2006_third", Middlebury2006, {}),
+    "MSG-Net, Middlebury 2006, full size": ("msgnet_depth", MSGNet, {"first": FIRST_2006}),
+    "MSG-Net, Sintel": ("msgnet_depth", MSGNet, {"last": FIRST_2001 - 1}),
+    "NYUv2, raw": ("nyuv2", NYUv2, {"split": "all", "depth": "raw"}),
+    "NYUv2, samples": ("nyuv2_samples", PairFolder, {"pair": "order"}),
+    "RealSense, aligned": ("realsense_aligned", PairFolder, {"pair": "order"}),
 }
-"""Label -> the data set's folder, and what opens it."""
+"""Label -> the data set's folder, its reader, and the reader's options."""
 
-FOLDERS = tuple(dict.fromkeys(folder for folder, _ in REAL.values()))
+FOLDERS = tuple(dict.fromkeys(folder for folder, *_ in REAL.values()))
 """The folders of real scenes that have rows, where they are there."""
 
 
 def open_real(root: Path) -> tuple[dict[str, Source], list[str]]:
     """The data sets of real scenes under `root` by label, and a line for each that was not found: what, and where."""
     found, absent = {}, []
-    for label, (folder, open_source) in REAL.items():
+    for label, (folder, reader, options) in REAL.items():
         try:
-            found[label] = open_source(root / folder)
+            found[label] = create_source(reader.layout, root=root / folder, **options)
         except FileNotFoundError:
-            reader = open_source.func if isinstance(open_source, partial) else open_source
             place = (root / folder).absolute()
             absent.append(f"{label}: not found in {place}, looked there for {reader.looked_for}")
     return found, absent
@@ -58,10 +57,11 @@ def open_real(root: Path) -> tuple[dict[str, Source], list[str]]:
 
 def synthetic(scenes: int, seed: int = 0) -> dict[str, Source]:
     """So many rendered scenes of 640 x 480 for each kind and unit, by label; `seed` is the first one's."""
+    units: tuple[tuple[Literal["m", "disparity"], str], ...] = (("m", "metres"), ("disparity", "disparity"))
     return {
         f"synthetic `{kind}`, {name}": SyntheticScenes(scenes, seed, kind=kind, unit=unit)
         for kind in ("any", "clutter")
-        for unit, name in (("m", "metres"), ("disparity", "disparity"))
+        for unit, name in units
     }
 
 

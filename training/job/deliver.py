@@ -53,7 +53,7 @@ def split(path: Path, limit: int) -> list[Path]:
     data = path.read_bytes()
     if len(data) <= limit:
         return [path]
-    parts = []
+    parts: list[Path] = []
     for start in range(0, len(data), limit):
         parts.append(path.with_name(f"{path.name}.part{len(parts):02d}"))
         write_file(parts[-1], data[start : start + limit])

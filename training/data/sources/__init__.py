@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..sample import Source
 from .diml import DIML
 from .folder import PairFolder
@@ -48,7 +50,7 @@ def list_sources() -> list[str]:
     return sorted(SOURCES)
 
 
-def create_source(name: str, **options) -> Source:
+def create_source(name: str, **options: Any) -> Source:
     """The reader of layout `name`, e.g. create_source("middlebury2006", root="data/Middlebury2006").
 
     Raises:

@@ -23,6 +23,7 @@ class NYUv2(Source):
     """
 
     layout = "nyuv2"
+    root: Path
     looked_for = f"{FILE_NAME} (labelled data set, 2.8 GB)"
 
     def __init__(
@@ -87,4 +88,4 @@ class NYUv2(Source):
 
     def missing(self) -> list[Missing]:
         lacking = FRAMES - self._total
-        return [Missing(Path(self.root), f"{lacking} of {FRAMES} frames")] if lacking > 0 else []
+        return [Missing(self.root, f"{lacking} of {FRAMES} frames")] if lacking > 0 else []
