@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +11,27 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data sets, $DEPTH_SR_DATA, else ../shared/data beside the checkout; skips where none is."""
+    root = Path(os.environ.get("DEPTH_SR_DATA") or HERE.parents[1] / "shared" / "data").resolve()
+    if not root.is_dir():
+        pytest.skip(f"no real data at {root}: set DEPTH_SR_DATA to the folder that holds the data sets")
+    return root
+
+
+@pytest.fixture(scope="session")
+def data_set(data_root: Path) -> Callable[[str], Path]:
+    """The folder of one data set under `data_root`; skips where it is not."""
+
+    def find(name: str) -> Path:
+        if not (data_root / name).is_dir():
+            pytest.skip(f"no {name} under {data_root}: set DEPTH_SR_DATA to the folder that holds it")
+        return data_root / name
+
+    return find
 
 
 @pytest.fixture(autouse=True)

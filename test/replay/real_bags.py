@@ -13,7 +13,6 @@ from depth_sr_ros.depth import to_metres
 from depth_sr_ros.replay.writing import BagWriter
 from depth_sr_ros.resize import block_mean
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SETS = ("realsense_aligned", "realsense_planes")
 UNREGISTERED = "kinect_7scenes"
 KINECT_EXTRINSICS = (-0.025, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
@@ -22,28 +21,25 @@ KINECT_EXTRINSICS = (-0.025, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 START_NS = 1_600_000_000_000_000_000
 
 
-def available(name: str) -> bool:
-    """Whether the frames of this set lie at ../shared/data."""
-    return (DATA / name).is_dir()
-
-
-def make_bag(name: str, path: Path, scale: int, frames: int = 20, rate_hz: float = 5.0, storage: str = "mcap") -> Path:
-    """Write a bag that repeats the set's frames with new stamps until there are `frames`.
+def make_bag(
+    source: Path, path: Path, scale: int, frames: int = 20, rate_hz: float = 5.0, storage: str = "mcap"
+) -> Path:
+    """Write a bag that repeats a data set's frames with new stamps until there are `frames`.
 
     Depth is cropped to a multiple of `scale` at the bottom and right, registered RGB with it; RGB keeps its full size.
     Unregistered RGB has a frame_id and a camera of its own.
     """
-    pairs = _pairs(name)
-    rgb_frame = "rgb_optical_frame" if name == UNREGISTERED else None
+    pairs = _pairs(source)
+    rgb_frame = "rgb_optical_frame" if source.name == UNREGISTERED else None
     with BagWriter(path, storage=storage, rgb_frame_id=rgb_frame) as bag:
         for index in range(frames):
             depth_file, colour_file = pairs[index % len(pairs)]
             truth = to_metres(cv2.imread(str(depth_file), cv2.IMREAD_UNCHANGED))
             rgb = cv2.cvtColor(cv2.imread(str(colour_file)), cv2.COLOR_BGR2RGB)
             height, width = (n - n % scale for n in truth.shape)
-            truth, camera = truth[:height, :width], _camera(name, width, height)
+            truth, camera = truth[:height, :width], _camera(source, width, height)
             rgb_camera = camera
-            if name == UNREGISTERED:
+            if source.name == UNREGISTERED:
                 rgb_camera = Intrinsics(525.0, 525.0, 320.0, 240.0, rgb.shape[1], rgb.shape[0])
             else:
                 rgb = np.ascontiguousarray(rgb[:height, :width])
@@ -52,19 +48,19 @@ def make_bag(name: str, path: Path, scale: int, frames: int = 20, rate_hz: float
     return path
 
 
-def _pairs(name: str) -> list[tuple[Path, Path]]:
-    if name == UNREGISTERED:
-        depths = sorted((DATA / name).glob("*.depth.png"))
+def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+    if folder.name == UNREGISTERED:
+        depths = sorted(folder.glob("*.depth.png"))
         return [(depth, depth.with_name(depth.name.replace("depth.png", "color.jpg"))) for depth in depths]
-    depths = sorted((DATA / name / "depth").iterdir())
-    colours = {file.stem: file for file in (DATA / name / "color").iterdir()}
+    depths = sorted((folder / "depth").iterdir())
+    colours = {file.stem: file for file in (folder / "color").iterdir()}
     return [(depth, colours.get(depth.stem) or sorted(colours.values())[i]) for i, depth in enumerate(depths)]
 
 
-def _camera(name: str, width: int, height: int) -> Intrinsics:
-    if name == UNREGISTERED:
+def _camera(folder: Path, width: int, height: int) -> Intrinsics:
+    if folder.name == UNREGISTERED:
         return Intrinsics(585.0, 585.0, 320.0, 240.0, width, height)
-    file = DATA / name / "cam_params_realsense.json"
+    file = folder / "cam_params_realsense.json"
     if file.exists():
         k = json.loads(file.read_text())["intrinsic_matrix"]  # column by column
         return Intrinsics(k[0], k[4], k[6], k[7], width, height)

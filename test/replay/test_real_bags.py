@@ -1,8 +1,8 @@
-"""Recordings made from real RGB-D frames; skipped where ../shared/data is absent."""
+"""Recordings made from real RGB-D frames; skipped where they are not."""
 
 import numpy as np
 import pytest
-from real_bags import KINECT_EXTRINSICS, SETS, UNREGISTERED, available, make_bag
+from real_bags import KINECT_EXTRINSICS, SETS, UNREGISTERED, make_bag
 
 from depth_sr_ros.replay.evaluate import Replay, replay
 from depth_sr_ros.replay.images import decode_depth
@@ -12,11 +12,9 @@ from depth_sr_ros.resize import block_mean
 
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("name", SETS)
-def test_real_frames_are_scored(tmp_path, name, scale):
-    if not available(name):
-        pytest.skip(f"../shared/data/{name} is not here")
+def test_real_frames_are_scored(data_set, tmp_path, name, scale):
     storage = "sqlite3" if scale == 2 else "mcap"
-    path = make_bag(name, tmp_path / "bag", scale, frames=2, storage=storage)
+    path = make_bag(data_set(name), tmp_path / "bag", scale, frames=2, storage=storage)
     with open_bag(path) as bag:
         truth, depth_lr = (decode_depth(next(iter(bag.messages(role)))) for role in ("truth", "depth"))
     np.testing.assert_allclose(depth_lr, block_mean(truth, scale), atol=5.1e-4)
@@ -28,9 +26,8 @@ def test_real_frames_are_scored(tmp_path, name, scale):
     assert (tmp_path / "out" / "panel.png").exists()
 
 
-@pytest.mark.skipif(not available(UNREGISTERED), reason=f"../shared/data/{UNREGISTERED} is not here")
-def test_unregistered_rgb_guides_by_extrinsics_alone(tmp_path):
-    path = make_bag(UNREGISTERED, tmp_path / "bag", 8, frames=2)
+def test_unregistered_rgb_guides_by_extrinsics_alone(data_set, tmp_path):
+    path = make_bag(data_set(UNREGISTERED), tmp_path / "bag", 8, frames=2)
     metrics = replay(path, tmp_path / "out", Replay(method="auto", scale=8))
     assert metrics["method"] == "dsrnet" and metrics["frames_out"] == 2
     assert any("'rgb_optical_frame'" in note and "not registered" in note for note in metrics["notes"])

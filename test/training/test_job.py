@@ -21,7 +21,6 @@ from training.job import ENTRIES, Entry, Slice, command, main
 from training.job.deliver import split
 from training.job.pack import MANIFEST, files_of
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 LIMIT = 16e6
 
 SCENES = {"class_path": "SyntheticScenes", "init_args": {"count": 2, "width": 96, "height": 64}}
@@ -55,8 +54,8 @@ DADA = Entry(
 
 
 @pytest.fixture(autouse=True)
-def fresh_environment(monkeypatch):
-    monkeypatch.setenv(DATA_ROOT, str(DATA))
+def fresh_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv(DATA_ROOT, str(tmp_path))
 
 
 class PowerCut(BaseException):
@@ -259,12 +258,13 @@ def test_pack_refuses_test_scenes(tmp_path, capsys):
     assert "test set" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not (DATA / "msgnet_depth").is_dir(), reason="needs ../shared/data")
-def test_the_real_data_fits_into_a_pack_and_feeds_a_training(tmp_path):
+def test_the_real_data_fits_into_a_pack_and_feeds_a_training(tmp_path, data_set, monkeypatch):
+    data_root = data_set("msgnet_depth").parent
+    monkeypatch.setenv(DATA_ROOT, str(data_root))
     files = {path for entry in ENTRIES for path in files_of(entry)}
     assert len(files) == 21 * 4 + 70 and sum(path.stat().st_size for path in files) < 64e6
     folder, out = tmp_path / "pack", tmp_path / "out"
-    assert main(["--pack", str(folder), "--data", str(DATA), "--only", "dsrnet_x2"]) == 0
+    assert main(["--pack", str(folder), "--data", str(data_root), "--only", "dsrnet_x2"]) == 0
     small = ["--model.init_args.size", "lite", "--data.patch", "32", "--data.batch_size", "1"]
     stop = ["--trainer.max_steps", "2", "--trainer.limit_val_batches", "1"]
     arguments = ["--out", str(out), "--data", str(folder), "--only", "dsrnet_x2", "--accelerator", "cpu"]

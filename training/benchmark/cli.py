@@ -11,9 +11,9 @@ from rich.console import Console
 
 from depth_sr_ros.atomic import write_file
 
+from ..markdown_blocks import PageError
 from . import tables as report
 from .arguments import add_method_options, check_choices, entries_of, floats, integers, names, progress_bar
-from .budget import budget_command, budget_parser
 from .compare import compare_command, compare_parser
 from .datasets import DatasetError
 from .other_datasets import DATASETS
@@ -35,13 +35,15 @@ def main(argv: list[str] | None = None) -> int:
         if argv[:1] == ["compare"]:
             return compare_command(compare_parser().parse_args(argv[1:]))
         if argv[:1] == ["budget"]:
+            from .budget import budget_command, budget_parser  # it trains: the others need no Lightning
+
             return budget_command(*budget_parser().parse_known_args(argv[1:]))
         if argv[:1] == ["page"]:
             return page_command(page_parser().parse_args(argv[1:]))
         if argv[:1] == ["tune"]:
             return tune_command(_tune_parser().parse_args(argv[1:]))
         return run_command(_run_parser().parse_args(argv), argv)
-    except DatasetError as error:
+    except (DatasetError, PageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

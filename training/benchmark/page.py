@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .blocks import check_blocks, write_blocks
+from ..markdown_blocks import check_blocks, write_blocks
 from .compare import FULL_SIZE
 from .results import read_results
 

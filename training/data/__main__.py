@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..markdown_blocks import check_blocks, write_blocks
 from .check import as_json, check, show
 from .sample import existing_root
 from .statistics_table import BLOCK, FOLDERS, markdown, open_real, rows, synthetic
@@ -52,9 +53,6 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _statistics(options: argparse.Namespace) -> int:
-    # Only this command writes pages, and the benchmark's packages import this one.
-    from ..benchmark.blocks import check_blocks, write_blocks
-
     root = existing_root(options.root, f"a folder that holds any of {', '.join(FOLDERS)}", "statistics")
     if options.write:
         check_blocks(options.write, [BLOCK])

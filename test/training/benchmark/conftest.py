@@ -4,25 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
-
 
 @pytest.fixture
-def root2005() -> Path:
+def root2005(data_set) -> Path:
     """The real Middlebury 2005 scenes, where they are."""
-    root = DATA / "middlebury2005"
-    if not (root / "Books" / "depth_msgnet_b.bmp").is_file():
-        pytest.skip(f"no Middlebury 2005 scenes at {root}")
-    return root
+    return data_set("middlebury2005")
 
 
 @pytest.fixture
-def root2006() -> Path:
+def root2006(data_set) -> Path:
     """The real third-size Middlebury 2006 scenes, where they are."""
-    root = DATA / "middlebury2006_third"
-    if not root.is_dir():
-        pytest.skip(f"no Middlebury 2006 scenes at {root}")
-    return root
+    return data_set("middlebury2006_third")
 
 
 def _scene_images(seed: int = 0, size: tuple[int, int] = (70, 86)) -> tuple[np.ndarray, np.ndarray]:

@@ -2,19 +2,14 @@ import json
 from datetime import date
 
 import numpy as np
-import pytest
 
 from depth_sr_ros.zoo import choice
 from depth_sr_ros.zoo.card import ModelCard
 from depth_sr_ros.zoo.choice import weights_path
-from training.benchmark.blocks import write_blocks
 from training.benchmark.cli import main
 from training.benchmark.compare import FULL_SIZE, HELD_OUT, RESULTS, _matching_constraints, _rows
-from training.benchmark.datasets import DatasetError
 from training.benchmark.results import read_results
 from training.benchmark.rows import Entry, Options, shipped_entries
-
-BLOCK = "<!-- benchmark:{0} -->\nold\n<!-- /benchmark:{0} -->\n"
 
 
 def test_one_command_writes_all_results(data, tmp_path):
@@ -61,15 +56,6 @@ def test_one_command_writes_all_results(data, tmp_path):
     free, kept = (consistent[name, "block_mean"] for name in ("bicubic", "bicubic (consistent)"))
     assert float(kept["lr_consistency"]) < 1e-4 < float(free["lr_consistency"])
     assert free["mad"] == held_out["bicubic", "block_mean"]["mean"]
-
-
-def test_blocks_are_renewed_and_the_rest_is_left(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("a\n" + BLOCK.format("one") + "b\n" + BLOCK.format("two"))
-    assert write_blocks(page, {"one": r"new \1", "three": "-"}) == ["one"]
-    assert page.read_text() == "a\n" + BLOCK.format("one").replace("old", r"new \1") + "b\n" + BLOCK.format("two")
-    with pytest.raises(DatasetError, match="put '<!-- benchmark:three -->'"):
-        write_blocks(page, {"three": "-"})
 
 
 def test_shipped_is_what_runs_as_installed(monkeypatch, tmp_path):

@@ -82,19 +82,16 @@ def test_tofmark_starts_from_the_sensors_reading(tmp_path):
     assert 29 < result["scores"]["mad"] < 45
 
 
-def test_real_frames_of_a_folder_and_of_7_scenes(root2005, tmp_path):
-    data = root2005.parent
-    if not (data / "realsense_planes").is_dir() or not (data / "kinect_7scenes").is_dir():
-        pytest.skip("no RealSense or 7-Scenes frames")
+def test_real_frames_of_a_folder_and_of_7_scenes(data_set, tmp_path):
     results = run(
         "folder",
-        f"--root {data}/realsense_planes --scenes 000000,000005 --scales 4 --methods bicubic,guided_filter",
+        f"--root {data_set('realsense_planes')} --scenes 000000,000005 --scales 4 --methods bicubic,guided_filter",
         tmp_path,
     )
     assert len(results) == 4 and all(0 < r["scores"]["mad"] < 20 for r in results)
     frames = tmp_path / "frames"
     frames.mkdir()
-    for path in sorted((data / "kinect_7scenes").glob("frame-*.depth.png"))[:2]:
+    for path in sorted(data_set("kinect_7scenes").glob("frame-*.depth.png"))[:2]:
         shutil.copy(path, frames)
     results = run("sevenscenes", f"--root {frames} --scales 4 --methods bicubic,guided_filter --noise 0,2", tmp_path)
     assert len(results) == 4 and {r["method"] for r in results} == {"bicubic"}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from training.benchmark.blocks import BLOCK
 from training.benchmark.cli import main
 from training.benchmark.compare import FULL_SIZE
 from training.benchmark.datasets import DatasetError
 from training.benchmark.page import FIGURE, SHOWN, methods_table
 from training.benchmark.results import Origin, read_results, write_results
+from training.markdown_blocks import BLOCK
 
 ROOT = Path(__file__).parents[3]
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "benchmarks.md"

@@ -64,8 +64,7 @@ def writer(tmp_path: Path, rng: np.random.Generator) -> Writer:
 
 
 @pytest.fixture
-def real_data() -> Path:
-    root = Path(__file__).resolve().parents[3] / "../shared/data"
-    if not (root / "middlebury2006_third").is_dir():
-        pytest.skip("no real data at ../shared/data")
-    return root
+def real_data(data_set) -> Path:
+    """The folder that holds Middlebury 2006 at third size and MSG-Net's maps."""
+    data_set("msgnet_depth")
+    return data_set("middlebury2006_third").parent

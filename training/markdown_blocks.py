@@ -8,9 +8,11 @@ from pathlib import Path
 
 from depth_sr_ros.atomic import write_file
 
-from .datasets import DatasetError
-
 BLOCK = re.compile(r"<!-- benchmark:(?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- /benchmark:(?P=name) -->", re.DOTALL)
+
+
+class PageError(ValueError):
+    """A Markdown page that is not there or has no block for what is written."""
 
 
 def write_blocks(page: Path, texts: dict[str, str]) -> list[str]:
@@ -20,7 +22,7 @@ def write_blocks(page: Path, texts: dict[str, str]) -> list[str]:
         The names of the blocks that were written.
 
     Raises:
-        DatasetError: no such page, or none of these blocks in it.
+        PageError: no such page, or none of these blocks in it.
     """
     check_blocks(page, texts)
     written = []
@@ -37,13 +39,13 @@ def write_blocks(page: Path, texts: dict[str, str]) -> list[str]:
 
 
 def check_blocks(page: Path, wanted: Collection[str]) -> None:
-    """Raise `DatasetError` unless the page has a block of one of the wanted names: before a long run, not after it."""
+    """Raise `PageError` unless the page has a block of one of the wanted names: before a long run, not after it."""
     if not page.is_file():
-        raise DatasetError(f"no page {page}: it must be there, with its blocks")
+        raise PageError(f"no page {page}: it must be there, with its blocks")
     found = [match["name"] for match in BLOCK.finditer(page.read_text())]
     if not set(found) & set(wanted):
         first = next(iter(wanted))
-        raise DatasetError(
+        raise PageError(
             f"{page} has no block for these numbers ({', '.join(wanted)}): put '<!-- benchmark:{first} -->' and "
             f"'<!-- /benchmark:{first} -->' on lines of their own (found: {', '.join(found) or 'none'})"
         )
