@@ -215,6 +215,9 @@ class DepthUpsampler:
     ) -> torch.Tensor:
         self.model.check_inputs(source, guide)
         problem = self.model.prepare(source, guide)
+        target = problem.target
+        if not self.fill_holes:
+            problem = self.model.isolate_holes(problem)
         warm_start = None if stamp is None else self._video.offer(stamp, camera, source, problem.start)
         left = None if self.time_budget_s is None else max(0.0, began + self.time_budget_s - time.monotonic())
         solution, info = self.model.solve(problem, self.max_iterations, time_budget_s=left, warm_start=warm_start)
@@ -226,7 +229,7 @@ class DepthUpsampler:
         )
         if stamp is not None:
             self._video.keep(stamp, camera, source, solution)
-        return self.model.finish(solution, problem.target)
+        return self.model.finish(solution, target)
 
     def _check_guide(self, depth: np.ndarray, guide: np.ndarray | None, seen: np.ndarray | None) -> torch.Tensor | None:
         if not self.requires_guide:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -106,8 +107,8 @@ def test_a_sample_with_zeros_is_adjusted_additively_and_others_are_not():
     depth, guide, _ = scene()
     zeros = depth - depth.min()  # a disparity of 0 is a value, not a hole
     with torch.inference_mode():
-        both = lite()(torch.cat([depth, zeros]), guide.repeat(2, 1, 1, 1))
-        alone = lite()(depth, guide)
+        both = lite(adjustment="multiplicative")(torch.cat([depth, zeros]), guide.repeat(2, 1, 1, 1))
+        alone = lite(adjustment="multiplicative")(depth, guide)
         additive = lite(adjustment="additive")(zeros, guide)
     torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(both[1:], additive, rtol=1e-4, atol=1e-4)
@@ -359,3 +360,31 @@ def test_training_moves_the_edge_to_where_it_is():
 def test_prior_options_default_to_the_model_s_size():
     model = DADA(4, "lite", priors=["dsrnet"])
     assert isinstance(model.priors["dsrnet"], DSRNet) and model.priors["dsrnet"].size == "lite"
+
+
+def test_isolated_holes_change_nothing_far_from_them_and_save_iterations():
+    rng = np.random.default_rng(0)
+    depth = torch.from_numpy(1 + np.cumsum(rng.uniform(0, 0.02, (1, 1, 24, 32)), -1).astype(np.float32))
+    depth[..., 6:18, 10:22] = torch.nan
+    guide = torch.from_numpy(rng.uniform(0.4, 0.6, (1, 3, 96, 128)).astype(np.float32))
+    model = create_model("dada_rgb", 4).eval()
+    with torch.inference_mode():
+        problem = model.prepare(depth, guide)
+        free, free_info = model.solve(problem)
+        isolated, info = model.solve(model.isolate_holes(problem))
+    read = torch.isfinite(depth)
+    torch.testing.assert_close(block_mean(isolated, 4)[read], depth[read], rtol=1e-5, atol=1e-5)
+    assert (isolated - free)[..., :16, :].abs().max() < 1e-3 * float(depth[read].max())
+    assert info.converged and 2 * info.iterations < free_info.iterations
+
+
+def test_isolating_holes_leaves_problems_alone_that_have_none_or_a_kernel_that_overlaps():
+    depth, guide, _ = scene()
+    model = create_model("dada_rgb", 8).eval()
+    problem = model.prepare(depth, guide)
+    assert model.isolate_holes(problem) is problem
+    holed = depth.clone()
+    holed[..., 0, 0] = torch.nan
+    bicubic_model = create_model("dada_rgb", 8, lr_kernel="bicubic").eval()
+    problem = bicubic_model.prepare(holed, guide)
+    assert bicubic_model.isolate_holes(problem) is problem

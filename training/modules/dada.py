@@ -28,8 +28,8 @@ class DADA(DepthSRMethod):
     """Minimise the L1 distance between the equilibrium and the ground truth, over valid pixels.
 
     Invalid LR cells put no constraint on the diffusion (they are NaN to the network), and pixels without ground truth
-    none on the loss. The multiplicative adjustment needs positive depth: let the data room divide, not shift
-    (``data.normalise=max`` or ``none``).
+    none on the loss. The multiplicative adjustment (of the unrolled loop) needs positive depth: let the data divide,
+    not shift (``data.normalise=max`` or ``none``).
 
     Args:
         scale: upsampling factor.
@@ -78,6 +78,8 @@ class DADA(DepthSRMethod):
             raise ValueError(
                 f"solver_iterations, n_pre and n_grad must be at least 1, got {solver_iterations}, {n_pre}, {n_grad}"
             )
+        if gradient == "unrolled":
+            options = {"adjustment": "multiplicative", **(options or {})}  # the loop's own
         options, priors = _with_priors(scale, size, dict(options or {}), prior_weights or {})
         if features_from is not None and encoder_weights is not None:
             raise ValueError("features_from and encoder_weights both give the encoder's weights: drop one of them")
@@ -161,7 +163,7 @@ class DADA(DepthSRMethod):
         if self.network.adjustment == "multiplicative" and bool((batch["offset"] != 0).any()):
             raise ValueError(
                 "the multiplicative adjustment needs depth ratios, and this data is shifted to start at 0: "
-                "set data.normalise=max (or none), or options.adjustment=additive"
+                "set data.normalise=max (or none), or leave options.adjustment additive"
             )
 
 

@@ -338,8 +338,8 @@ def test_prior_options_must_be_those_of_the_weights(prior_file):
 def test_shifted_data_is_refused_unless_adjusted_additively():
     batch = batch_of(2, normalise="range")
     with pytest.raises(ValueError, match="normalise=max"):
-        run_step(method(), batch)
-    assert torch.isfinite(run_step(method(options={"adjustment": "additive"}), batch))
+        run_step(method(options={"adjustment": "multiplicative"}), batch)
+    assert torch.isfinite(run_step(method(), batch))
 
 
 def test_encoder_weights_are_read_without_running_code_and_used(tmp_path):
