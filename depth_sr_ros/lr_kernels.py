@@ -8,6 +8,8 @@ Sensor model, training, benchmark, diffusion constraint and metrics all take the
   before columns (protocol P2 of the Middlebury 2005 tables).
 - ``bicubic_pillow``: ``bicubic`` with the kernel cut at the border and renormalised, as Pillow does (protocol DKN).
 - ``nearest``: the pixel (s // 2, s // 2) of each cell. Point sampling, so it aliases.
+- ``half_cell``: mean of the central s/2 x s/2 of each cell, pixels that are in it by half counted by half: a sensor whose
+  pixels see less than their pitch. At s = 2 the same as ``block_mean``.
 - ``inter_cubic``: ``cv2.resize`` with ``INTER_CUBIC``: 4 x 4 taps with a = -0.75 whatever the scale, so it aliases.
 
 One rule for holes (NaN): an LR cell is invalid where at least half of its HR pixels are invalid, under every kernel.
@@ -84,7 +86,7 @@ def row_matrix(n_hr: int, n_lr: int, kernel: str) -> np.ndarray:
     Args:
         n_hr: HR length in pixels, a multiple of `n_lr`.
         n_lr: LR length in pixels.
-        kernel: "block_mean", "bicubic", "bicubic_pillow" or "nearest".
+        kernel: "block_mean", "half_cell", "bicubic", "bicubic_pillow" or "nearest".
 
     Returns:
         (n_lr, n_hr) float64, read-only; each row sums to 1.
@@ -197,6 +199,11 @@ def _nearest(depth: np.ndarray, size: Size) -> np.ndarray:
     return depth[scale // 2 :: scale, scale // 2 :: scale]
 
 
+def _half_cell(depth: np.ndarray, size: Size) -> np.ndarray:
+    rows, columns = (_half_cell_matrix(n, m) for n, m in zip(depth.shape, size))
+    return rows @ (depth @ columns.T)
+
+
 def _inter_cubic(depth: np.ndarray, size: Size) -> np.ndarray:
     return cv2.resize(depth, size[::-1], interpolation=cv2.INTER_CUBIC)
 
@@ -212,18 +219,31 @@ def _cell_matrix(n_hr: int, n_lr: int, first: int, count: int) -> np.ndarray:
     return matrix
 
 
+@lru_cache(maxsize=64)
+def _half_cell_matrix(n_hr: int, n_lr: int) -> np.ndarray:
+    """(n_lr, n_hr): the mean over the middle half of each cell."""
+    scale = n_hr // n_lr
+    pixels = np.arange(scale)
+    covered = np.clip(np.minimum(pixels + 1, 0.75 * scale) - np.maximum(pixels, 0.25 * scale), 0, None)
+    matrix = np.kron(np.eye(n_lr), covered[None] / covered.sum())
+    matrix.setflags(write=False)
+    return matrix
+
+
 _REDUCE: dict[str, Callable[[np.ndarray, Size], np.ndarray]] = {
     "block_mean": _block_mean,
     "bicubic": _bicubic,
     "bicubic_uint8": _bicubic_uint8,
     "bicubic_pillow": _bicubic_pillow,
     "nearest": _nearest,
+    "half_cell": _half_cell,
     "inter_cubic": _inter_cubic,
 }
 _ROW_MATRIX: dict[str, Callable[[int, int], np.ndarray]] = {
     "block_mean": lambda n_hr, n_lr: _cell_matrix(n_hr, n_lr, 0, n_hr // n_lr),
     "bicubic": bicubic_matrix,
     "bicubic_pillow": lambda n_hr, n_lr: bicubic_matrix(n_hr, n_lr, "truncate"),
+    "half_cell": _half_cell_matrix,
     "nearest": lambda n_hr, n_lr: _cell_matrix(n_hr, n_lr, n_hr // n_lr // 2, 1),
 }
 LR_KERNELS = tuple(_REDUCE)

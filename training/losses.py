@@ -14,6 +14,7 @@ from depth_sr_ros.models.affinity import affinity
 
 SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
+LEAST_ERROR = 0.003  # of the unit: below it, bicubic's error on a sample is no measure of how hard the sample is
 WITHIN = 0.2  # what an error that rounding takes away still counts: it keeps results near the level's middle
 
 
@@ -37,6 +38,16 @@ def tolerant_l1_loss(
     """
     error = (estimate - target).abs()
     return masked_mean(WITHIN * error + (1 - WITHIN) * (error - tolerance).clamp(min=0), valid)
+
+
+def relative_l1_loss(
+    estimate: torch.Tensor, target: torch.Tensor, reference: torch.Tensor, valid: torch.Tensor
+) -> torch.Tensor:
+    """Mean over samples of L1(estimate) / (L1(reference) + `LEAST_ERROR`); `reference` is an easy estimate's depth."""
+    weight = valid.to(target.dtype)
+    count = weight.sum(dim=(1, 2, 3)).clamp(min=1)
+    error, easy = (((x - target).abs() * weight).sum(dim=(1, 2, 3)) / count for x in (estimate, reference))
+    return (error / (easy + LEAST_ERROR)).mean()
 
 
 def dissimilarity(estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -33,6 +33,8 @@ class DepthSRModel(nn.Module, ABC):
     accepts_guide_holes: bool = False
     """True when a guide pixel of NaN is understood as "no colour seen here"; else the caller fills it by the nearest
     colour, and the model takes that for the truth."""
+    accepts_sigma: bool = False
+    """True when the model takes the noise of depth_lr as a second input."""
 
     def __init__(self, scale: int, size: str = "lite"):
         super().__init__()
@@ -43,26 +45,45 @@ class DepthSRModel(nn.Module, ABC):
         self.scale = scale
         self.size = size
 
-    def forward(self, depth_lr: torch.Tensor, guide: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, depth_lr: torch.Tensor, guide: torch.Tensor | None = None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Super-resolve a batch.
 
         Args:
             depth_lr: (B, 1, h, w) floating, any linear unit; finite unless `accepts_holes`.
             guide: (B, 3, h * scale, w * scale) RGB in [0, 1] in the depth view; required when `requires_guide`,
                 refused otherwise. Finite unless `accepts_guide_holes`.
+            sigma: standard deviation of the noise in `depth_lr`, in its unit: finite, at least 0, of a shape that
+                expands to (B, 1, h, w). None: 0, depth without noise. Refused unless `accepts_sigma`.
 
         Returns:
             (B, 1, h * scale, w * scale) in the unit of `depth_lr`.
 
         Raises:
-            ValueError: for a wrong shape, or a guide missing or unwanted.
+            ValueError: for a wrong shape, or a guide or sigma missing or unwanted.
         """
         self.check_inputs(depth_lr, guide)
-        return self.super_resolve(depth_lr, guide)
+        if sigma is None:
+            return self.super_resolve(depth_lr, guide)
+        if not self.accepts_sigma:
+            raise ValueError(f"{self.name} takes no sigma with these weights: pass sigma=None")
+        try:
+            sigma = sigma.expand_as(depth_lr)
+        except RuntimeError:
+            raise ValueError(
+                f"{self.name} expects sigma to expand to depth_lr's {tuple(depth_lr.shape)}, got {tuple(sigma.shape)}"
+            ) from None
+        return self.super_resolve(depth_lr, guide, sigma)
 
     @abstractmethod
-    def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
-        """The model itself; shapes as in `forward`, already checked."""
+    def super_resolve(
+        self, depth_lr: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The model itself; shapes as in `forward`, already checked and expanded.
+
+        A model that does not `accepts_sigma` need not have that argument.
+        """
 
     def check_inputs(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> None:
         """Raise ValueError, saying what came and what was expected, when the shapes do not fit."""
@@ -93,12 +114,13 @@ class ResidualNetwork(DepthSRModel):
     tile_step: int = 1
     """LR pixels of which a tile's first row and column must be a multiple: the network's coarsest cells."""
 
-    def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+    def super_resolve(
+        self, depth_lr: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor:
         depth, low, extent = self.normalise(depth_lr)
-        return low + extent * self.super_resolve_normalised(depth, guide)
+        return low + extent * self.super_resolve_normalised(depth, guide, None if sigma is None else sigma / extent)
 
-    @staticmethod
-    def normalise(depth_lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def normalise(self, depth_lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """d in [0, 1], min and r = max - min, such that depth_lr = min + r * d; min and r are (B, 1, 1, 1)."""
         low = depth_lr.amin(dim=(1, 2, 3), keepdim=True)
         extent = depth_lr.amax(dim=(1, 2, 3), keepdim=True) - low
@@ -106,11 +128,21 @@ class ResidualNetwork(DepthSRModel):
         extent = torch.where(extent > 0, extent, torch.ones_like(extent))
         return (depth_lr - low) / extent, low, extent
 
-    def super_resolve_normalised(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
-        """bicubic(d) + detail for d (B, 1, h, w) in [0, 1]; the entry for tiles, whose range is the whole image's."""
-        detail = self.detail(depth, guide)
+    def super_resolve_normalised(
+        self, depth: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """bicubic(d) + detail for d (B, 1, h, w) in [0, 1]; the entry for tiles, whose range is the whole image's.
+
+        `sigma` (B, 1, h, w), in the unit of d, for a network that `accepts_sigma`.
+        """
+        detail = self.detail(depth, guide) if sigma is None else self.detail(depth, guide, sigma)
         return bicubic(depth, scale=self.scale) + detail.to(depth.dtype)
 
     @abstractmethod
-    def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
-        """The learned part: (B, 1, h * scale, w * scale) to be added to the bicubic upsampling of `depth`."""
+    def detail(
+        self, depth: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The learned part: (B, 1, h * scale, w * scale) to be added to the bicubic upsampling of `depth`.
+
+        A network that does not `accepts_sigma` need not have that argument.
+        """

@@ -8,6 +8,7 @@ from torch import nn
 from .base import ResidualNetwork
 from .blocks import (
     DownProjection,
+    PReLU,
     ResidualBlock,
     UpProjection,
     conv,
@@ -16,6 +17,7 @@ from .blocks import (
     initialise,
     shrink,
 )
+from .equivariant import DifferenceConv, power_of_two_extent, remove_biases
 
 LITE_WIDTH_LR = {2: 16, 4: 24, 8: 32, 16: 32}
 
@@ -44,6 +46,10 @@ class DSRNet(ResidualNetwork):
         width_lr: channels of the low-resolution features; None takes the size's.
         units: N; None takes the size's.
         lr_blocks: residual blocks (two 3x3 convolutions) on each low-resolution feature map; None takes the size's.
+        equivariant: follow every shift and positive scale of depth by construction instead of by the frame's range, and
+            take sigma, the noise of depth, as a second input (`models.equivariant`): f(a d + b, a sigma) =
+            a f(d, sigma) + b for a > 0. False is the network of weights trained before there was a choice; it goes
+            when the last of these is replaced.
     """
 
     name = "dsrnet"
@@ -56,6 +62,7 @@ class DSRNet(ResidualNetwork):
         width_lr: int | None = None,
         units: int | None = None,
         lr_blocks: int | None = None,
+        equivariant: bool = False,
     ):
         super().__init__(scale, size)
         given = {"width": width, "width_lr": width_lr, "units": units, "lr_blocks": lr_blocks}
@@ -63,26 +70,49 @@ class DSRNet(ResidualNetwork):
         if min(chosen["width"], chosen["width_lr"], chosen["units"]) < 1 or chosen["lr_blocks"] < 0:
             raise ValueError(f"dsrnet needs positive widths and units and lr_blocks >= 0, got {chosen}")
         self.width, self.units = chosen["width"], chosen["units"]
+        self.accepts_sigma = equivariant
         lr, hr = chosen["width_lr"], self.width
 
         def blocks() -> nn.Sequential:
             return nn.Sequential(*(ResidualBlock(lr) for _ in range(chosen["lr_blocks"])))
 
-        shallow = depth_conv_prelu(1, lr), conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1)
-        self.shallow = nn.Sequential(*shallow, blocks())
+        first = Entry(lr) if equivariant else depth_conv_prelu(1, lr)
+        self.shallow = nn.Sequential(first, conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1), blocks())
         self.up = nn.ModuleList(UpProjection(lr, hr, scale) for _ in range(self.units))
         self.down = nn.ModuleList(nn.Sequential(DownProjection(hr, lr, scale), blocks()) for _ in range(self.units - 1))
         self.head = nn.Sequential(conv_prelu(hr, hr), conv(hr, 1))
         initialise(self)
         shrink(self.head[-1])
+        if equivariant:
+            remove_biases(self)
+            self.shallow[0].filters.start_larger()
 
-    def features(self, depth: torch.Tensor) -> list[torch.Tensor]:
-        """F^1 .. F^N, each (B, width, h * scale, w * scale), of depth (B, 1, h, w) in [0, 1]."""
-        low = self.shallow(depth)
+    def normalise(self, depth_lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if not self.accepts_sigma:
+            return super().normalise(depth_lr)
+        extent = power_of_two_extent(depth_lr)
+        return depth_lr / extent, torch.zeros_like(extent), extent
+
+    def features(self, depth: torch.Tensor, sigma: torch.Tensor | None = None) -> list[torch.Tensor]:
+        """F^1 .. F^N, each (B, width, h * scale, w * scale), of depth (B, 1, h, w) in [0, 1] and its sigma."""
+        low = self.shallow(depth) if sigma is None else self.shallow[1:](self.shallow[0](depth, sigma))
         high = [self.up[0](low)]
         for down, up in zip(self.down, self.up[1:]):
             high.append(up(down(high[-1])))
         return high
 
-    def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
-        return self.head(self.features(depth)[-1])
+    def detail(
+        self, depth: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return self.head(self.features(depth, sigma)[-1])
+
+
+class Entry(nn.Module):
+    """How depth and sigma enter an equivariant DSRNet: `DifferenceConv` and a PReLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.filters, self.activation = DifferenceConv(channels), PReLU(channels)
+
+    def forward(self, depth: torch.Tensor, sigma: torch.Tensor | None = None) -> torch.Tensor:
+        return self.activation(self.filters(depth, sigma))

@@ -8,6 +8,7 @@ import torch
 from depth_sr_ros.models import DepthSRModel, create_model, list_models, model_class
 from depth_sr_ros.models.base import ResidualNetwork
 from depth_sr_ros.models.blocks import DepthConv
+from depth_sr_ros.models.equivariant import DifferenceConv
 from depth_sr_ros.resize import bicubic
 from depth_sr_ros.zoo.card import ModelCard, WeightsError
 from depth_sr_ros.zoo.weight_files import load_weights, save_weights
@@ -149,7 +150,7 @@ class BaseModelTester:
         assert torch.equal(steps.bfloat16(), flat.bfloat16())
         with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16):
             assert not torch.equal(model.detail(steps, guide), model.detail(flat, guide))
-        entries = [m for m in model.modules() if isinstance(m, DepthConv)]
+        entries = [m for m in model.modules() if isinstance(m, (DepthConv, DifferenceConv))]
         assert len(entries) == self.depth_entries
 
     def test_depth_of_another_precision_than_the_weights(self):

@@ -12,8 +12,10 @@ from torch.utils.data import DataLoader
 from .augment import Augment
 from .degradations import Degrader
 from .loader import PatchLoader, PatchSampler
+from .noise_levels import SensorNoise
 from .patches import FrameDataset, Normalise, PatchDataset, check_geometry
 from .sample import RGBDSample, Source
+from .soft_edges import SoftEdges
 from .splits import VALIDATION_SCENES, refuse_test_scenes
 from .store import SampleStore
 
@@ -24,7 +26,8 @@ class DepthSRData(L.LightningDataModule):
     A batch is a dict: `depth_lr` (B, 1, h, w) and `depth_hr` (B, 1, H, W) float32 without NaN, `valid_lr` and `valid`
     bool of the same shapes (False: filled, keep out of the loss), `guide` (B, 3, H, W) in [0, 1] and `has_guide` (B,)
     with `with_guide`, `offset` and `range` (B,) float32 (value in the data's unit = tensor * range + offset), `level`
-    (B,) float32 (one level of an 8-bit image that holds the map, in the tensors' unit), `name` and `normalise` (the
+    (B,) float32 (one level of an 8-bit image that holds the map, in the tensors' unit), `sigma` (B, 1, h, w)
+    with `sensor_noise`, `name` and `normalise` (the
     argument below) lists of B strings. Training batches hold patches, and `frame` (B, 4) as `PatchDataset` says;
     validation and test batches one whole frame.
     """
@@ -39,6 +42,8 @@ class DepthSRData(L.LightningDataModule):
         degradation: Degrader | None = None,
         validation_degradation: Degrader | None = None,
         augment: Augment | None = None,
+        soft_edges: SoftEdges | None = None,
+        sensor_noise: SensorNoise | None = None,
         normalise: Normalise = "range",
         with_guide: bool = True,
         require_guide: bool = False,
@@ -63,6 +68,8 @@ class DepthSRData(L.LightningDataModule):
             degradation: how LR patches are made; None: MATLAB bicubic, the papers' setting.
             validation_degradation: the same for validation and test; None: MATLAB bicubic.
             augment: None: 180-degree rotation and flips, the papers' setting.
+            soft_edges: blur of training patches; None: none.
+            sensor_noise: of training patches' low-resolution maps, of known strength; None: none.
             normalise: "range" (each map's values to [0, 1], the papers), "max" (divided by the map's greatest
                 value, for methods that need positive depth) or "none".
             with_guide: put colour into the batch; without it training of depth-only networks is faster.
@@ -107,6 +114,7 @@ class DepthSRData(L.LightningDataModule):
         self.degradation = degradation or Degrader()
         self.validation_degradation = validation_degradation or Degrader()
         self.augment, self.normalise = augment or Augment(), normalise
+        self.soft_edges, self.sensor_noise = soft_edges, sensor_noise
         self.with_guide, self.require_guide = with_guide, require_guide
         self.max_invalid, self.source_weights, self.cache_bytes = max_invalid, source_weights, cache_gb * 1e9
         self.validation_scenes = tuple(VALIDATION_SCENES if validation_scenes is None else validation_scenes)
@@ -170,6 +178,8 @@ class DepthSRData(L.LightningDataModule):
             count=self.patches_per_epoch,
             degrader=self.degradation,
             augment=self.augment,
+            soft_edges=self.soft_edges,
+            sensor_noise=self.sensor_noise,
             normalise=self.normalise,
             with_guide=self.with_guide,
             max_invalid=self.max_invalid,

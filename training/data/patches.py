@@ -16,7 +16,9 @@ from depth_sr_ros.depth import expand_mask, fill_holes
 
 from .augment import Augment
 from .degradations import Degrader, round_half_up
+from .noise_levels import SensorNoise
 from .sample import DepthUnit
+from .soft_edges import SoftEdges
 from .store import SampleStore
 from .zoom import zoom
 
@@ -53,6 +55,7 @@ def make_tensors(
     value_range: tuple[float, float],
     normalise: Normalise,
     measured: np.ndarray | None = None,
+    sensor_noise: SensorNoise | None = None,
 ) -> dict[str, torch.Tensor]:
     """One map and its degraded form.
 
@@ -68,13 +71,18 @@ def make_tensors(
         normalise: "range" maps `value_range` to [0, 1], "max" divides by the greatest value (positive stays
             positive, ratios stay ratios), "none" keeps the unit.
         measured: (H, W) a sensor's own reading; filled and degraded in place of `depth` when given.
+        sensor_noise: added to the low-resolution map; None: none but the degrader's.
 
     Returns:
         depth_lr (1, h, w), depth_hr (1, H, W) float32 without NaN; valid_lr, valid bool of the same shapes; guide
-        (3, H, W) where given; offset and range (): unit value = tensor value * range + offset; level (): one level of
-        an 8-bit image that holds the map, as a tensor value (whole levels count from 0 in the unit, not from offset).
+        (3, H, W) where given; sigma (1, h, w), the noise of depth_lr, with `sensor_noise`; offset and range (): unit
+        value = tensor value * range + offset; level (): one level of an 8-bit image that holds the map, as a tensor
+        value (whole levels count from 0 in the unit, not from offset).
     """
     depth_lr = degrader(depth if measured is None else fill_holes(measured), scale, rng, unit)
+    sigma = None
+    if sensor_noise is not None:
+        depth_lr, sigma = sensor_noise(depth_lr, rng, unit)
     valid_lr = np.isfinite(depth_lr)
     if not valid_lr.any():  # noise has taken the last reading, or the readings lie in half-empty cells only
         depth_lr, valid = np.full_like(depth_lr, np.nanmean(depth)), np.zeros_like(depth, bool)
@@ -92,6 +100,8 @@ def make_tensors(
         "range": torch.tensor(span, dtype=torch.float32),
         "level": torch.tensor(unit.level / span, dtype=torch.float32),
     }
+    if sigma is not None:
+        tensors["sigma"] = torch.from_numpy(sigma / np.float32(span))[None]
     if guide is not None:
         tensors["guide"] = torch.from_numpy(np.ascontiguousarray(guide.transpose(2, 0, 1)))
     return tensors
@@ -114,6 +124,8 @@ class PatchDataset(Dataset):
         count: int,
         degrader: Degrader,
         augment: Augment,
+        soft_edges: SoftEdges | None = None,
+        sensor_noise: SensorNoise | None = None,
         normalise: Normalise = "range",
         with_guide: bool = True,
         max_invalid: float = 0.1,
@@ -129,6 +141,8 @@ class PatchDataset(Dataset):
             count: patches per epoch.
             degrader: makes the low-resolution patch.
             augment: changes patches.
+            soft_edges: blurs them after that; None: leaves edges as they are.
+            sensor_noise: of the low-resolution patch, see `make_tensors`.
             normalise: see `make_tensors`.
             with_guide: add `guide` (zeros where a sample has none) and `has_guide`.
             max_invalid: largest invalid share (0-1) of a patch; after ATTEMPTS draws the best one is taken.
@@ -141,6 +155,7 @@ class PatchDataset(Dataset):
         check_geometry(scale, patch)
         self.store, self.scale, self.patch, self.count = store, scale, patch, count
         self.degrader, self.augment, self.normalise = degrader, augment, normalise
+        self.soft_edges, self.sensor_noise = soft_edges or SoftEdges(), sensor_noise
         self.with_guide, self.max_invalid, self.seed = with_guide, max_invalid, seed
         self._cumulative = np.cumsum(self._probabilities(source_weights))
 
@@ -188,7 +203,18 @@ class PatchDataset(Dataset):
             guide = sample.guide[rows, columns].astype(np.float32) / 255
         depth, guide = zoom(sample.depth[rows, columns], guide, self.patch, unit.full_scale)
         depth, guide, values = self.augment(depth, guide, rng, frame[:2], unit.level)
-        tensors = make_tensors(depth, guide, self.scale, self.degrader, rng, unit, frame[:2], self.normalise)
+        depth = self.soft_edges(depth, rng)
+        tensors = make_tensors(
+            depth,
+            guide,
+            self.scale,
+            self.degrader,
+            rng,
+            unit,
+            frame[:2],
+            self.normalise,
+            sensor_noise=self.sensor_noise,
+        )
         shift = tensors["offset"] * torch.tensor([1.0, 1.0, 1.0, 0.0])  # a spread knows no offset
         frame = torch.tensor(frame.changed(*values), dtype=torch.float32)
         tensors["frame"] = (frame - shift) / tensors["range"]

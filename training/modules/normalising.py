@@ -50,5 +50,7 @@ class NormalisedEntry(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
-        return self.network.super_resolve_normalised(depth, guide)
+    def forward(
+        self, depth: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return self.network.super_resolve_normalised(depth, guide, sigma)

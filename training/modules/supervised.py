@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from depth_sr_ros.resize import bicubic
 from depth_sr_ros.zoo.card import read_card
 from depth_sr_ros.zoo.weight_files import load_weights, read_tensors
 
-from ..losses import l1_loss, tolerant_l1_loss
+from ..losses import l1_loss, relative_l1_loss, tolerant_l1_loss
 from .base import Batch, DepthSRMethod
+from .equivariant_start import load_without_biases
 from .grow import load_into_larger
 from .normalising import Normalise, NormalisedEntry, check_normalise, range_of
 from .optimisation import Optimisation
@@ -34,7 +36,11 @@ class Supervised(DepthSRMethod):
             seen at any size) or "frame" (the whole map's range, as a whole image is at inference).
         weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale, as
             its card says, it is carried over by `load_from_scale`, with other options, those of a smaller network, by
-            `load_into_larger`. None: random.
+            `load_into_larger`, and those of a network with biases into an equivariant one by `load_without_biases`.
+            None: random.
+        relative: weigh each sample by 1 / (bicubic's error on it + 0.3 % of the map's range), so that clean samples
+            count about as much as noisy ones, whose errors are many times as large. The loss is then about a share of
+            bicubic's error.
         tolerance: levels of an 8-bit image, at least 0 and below 0.5; the part of an error within it counts a fifth. 0:
             plain L1; above, for ground truth in whole levels and results that are rounded before they are scored.
 
@@ -54,6 +60,7 @@ class Supervised(DepthSRMethod):
         normalise: Normalise = "patch",
         weights: str | None = None,
         tolerance: float = 0.0,
+        relative: bool = False,
     ):
         if not 0 <= tolerance < 0.5:
             raise ValueError(f"tolerance must be in [0, 0.5) levels of an 8-bit image, got {tolerance}")
@@ -63,7 +70,7 @@ class Supervised(DepthSRMethod):
         if weights is not None:
             self._start_from(weights)
         check_normalise(normalise)
-        self.normalise, self.tolerance = normalise, tolerance
+        self.normalise, self.tolerance, self.relative = normalise, tolerance, relative
         if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
             raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
         # in a tuple, so that the network's parameters are registered once
@@ -73,6 +80,9 @@ class Supervised(DepthSRMethod):
         made_for = read_card(weights)
         if made_for.scale != self.network.scale:
             load_from_scale(self.network, weights, made_for.scale)
+            return
+        if self.network.accepts_sigma and not made_for.options.get("equivariant"):
+            load_without_biases(self.network, weights)
             return
         same_size = _shapes(read_tensors(weights)) == _shapes(self.network.state_dict())
         if made_for.method == self.network.name and not same_size:
@@ -86,7 +96,8 @@ class Supervised(DepthSRMethod):
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
         low, extent = range_of(batch, "frame") if self.normalise == "frame" else (0.0, 1.0)
-        output = low + extent * self._entry[0]((batch["depth_lr"] - low) / extent, self.guide_of(batch))
+        told = {"sigma": batch["sigma"] / extent} if self.network.accepts_sigma and "sigma" in batch else {}
+        output = low + extent * self._entry[0]((batch["depth_lr"] - low) / extent, self.guide_of(batch), **told)
         loss = self.distance(output, batch["depth_hr"], batch["valid"], batch)
         self.check_finite(loss, batch)
         self.log("train_loss", loss, prog_bar=True)
@@ -98,6 +109,10 @@ class Supervised(DepthSRMethod):
         Raises:
             ValueError: a tolerance, and a batch without `level` (B,), one level of an 8-bit image in the tensors' unit.
         """
+        if self.relative:
+            with torch.no_grad():
+                enlarged = bicubic(batch["depth_lr"], scale=self.network.scale)
+            return relative_l1_loss(output, target, enlarged, valid)
         if self.tolerance == 0:
             return l1_loss(output, target, valid)
         if "level" not in batch:

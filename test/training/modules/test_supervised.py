@@ -274,3 +274,43 @@ def test_weights_of_another_width_start_no_network(tmp_path):
         Supervised("dsrnet", 8, "lite", NARROW | {"width": 5}, weights=path)
     with pytest.raises(WeightsError, match="differ in more than the scale"):
         Supervised("csan", 8, "lite", weights=path)
+
+
+def test_sigma_of_the_batch_reaches_a_network_that_takes_it():
+    made = batch() | {"sigma": torch.full((3, 1, 8, 8), 0.05)}
+    for options in (NARROW, NARROW | {"equivariant": True}):
+        task = method(options=options)
+        task.log = lambda *_, **__: None
+        task.network.head[-1].weight.data.mul_(100)
+        told = task.training_step(made, 0)
+        untold = task.training_step({k: v for k, v in made.items() if k != "sigma"}, 0)
+        assert (told == untold) != ("equivariant" in options)
+
+
+def test_relative_loss_weighs_samples_by_what_bicubic_makes_of_them():
+    made, task = batch(), method(relative=True)
+    easy = bicubic(made["depth_lr"], scale=2)
+    assert 0.9 < float(task.distance(easy, made["depth_hr"], made["valid"], made)) < 1
+    wrong = made["depth_hr"].clone()
+    wrong[0] += 0.1
+    error = (easy - made["depth_hr"]).abs()[0][made["valid"][0]].mean()
+    expected = 0.1 / (error + 0.003) / 3
+    torch.testing.assert_close(task.distance(wrong, made["depth_hr"], made["valid"], made), expected)
+
+
+def test_an_equivariant_network_starts_from_weights_with_biases(tmp_path):
+    torch.manual_seed(3)
+    small = create_model("dsrnet", 2, "lite", **NARROW)
+    with torch.no_grad():
+        first = small.shallow[0][0].weight
+        first.sub_(first.mean(dim=(1, 2, 3), keepdim=True))
+    card = ModelCard(method="dsrnet", scale=2, size="lite", options=NARROW, data="", lr_kernel="", steps=0, date="")
+    path = save_weights(small, tmp_path / "small.safetensors", card)
+    grown = NARROW | {"equivariant": True, "lr_blocks": 2}
+    task = method(options=grown, weights=str(path))
+    depth = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():  # away from borders the same: biases start at 0, these filters have no mean
+        ours, theirs = (net.detail(depth, None)[..., 60:68, 60:68] for net in (task.network, small))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    with pytest.raises(WeightsError, match="options"):
+        method(options=grown | {"width": 8}, weights=str(path))
