@@ -8,7 +8,7 @@ Sensor model, training, benchmark, diffusion constraint and metrics all take the
   before columns (protocol P2 of the Middlebury 2005 tables).
 - ``bicubic_pillow``: ``bicubic`` with the kernel cut at the border and renormalised, as Pillow does (protocol DKN).
 - ``nearest``: the pixel (s // 2, s // 2) of each cell. Point sampling, so it aliases.
-- ``half_cell``: mean of the central s/2 x s/2 of each cell, pixels that are in it by half counted by half: a sensor whose
+- ``half_cell``: mean of the central s/2 x s/2 of each cell, where a pixel half inside counts half: a sensor whose
   pixels see less than their pitch. At s = 2 the same as ``block_mean``.
 - ``inter_cubic``: ``cv2.resize`` with ``INTER_CUBIC``: 4 x 4 taps with a = -0.75 whatever the scale, so it aliases.
 

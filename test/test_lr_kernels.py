@@ -183,6 +183,13 @@ def test_bicubic_is_pillows_inside_and_bicubic_pillow_everywhere():
     assert np.abs(bicubic - pillow).max() > 1e-2
 
 
+def test_half_cell_is_the_mean_of_each_cell_s_middle():
+    depth = np.random.default_rng(0).random((16, 24))
+    middle = depth.reshape(4, 4, 6, 4)[:, 1:3, :, 1:3].mean((1, 3))
+    np.testing.assert_allclose(downsample(depth, 4, "half_cell"), middle, rtol=1e-12)
+    np.testing.assert_allclose(downsample(depth, 2, "half_cell"), downsample(depth, 2, "block_mean"), rtol=1e-12)
+
+
 def test_nearest_takes_one_pixel_and_inter_cubic_is_opencvs():
     depth = np.random.default_rng(2).uniform(10, 200, (32, 32))
     assert np.array_equal(downsample(depth, 8, "nearest"), depth[4::8, 4::8])
@@ -210,7 +217,7 @@ def test_round_uint8_rounds_halves_up_like_matlab_and_clips():
     assert round_uint8(np.array([0.5, 1.5, 2.5, -3.0, 300.0])).tolist() == [1, 2, 3, 0, 255]
 
 
-@pytest.mark.parametrize("kernel", ["block_mean", "bicubic", "bicubic_pillow", "nearest"])
+@pytest.mark.parametrize("kernel", ["block_mean", "bicubic", "bicubic_pillow", "nearest", "half_cell"])
 @pytest.mark.parametrize("scale", SCALES)
 def test_row_matrices_are_the_kernel(kernel, scale):
     depth = scene("m", holes=False).astype(np.float64)
@@ -258,7 +265,7 @@ def test_errors(depth, scale, kernel, options, message):
 
 def test_row_matrix_refuses_kernels_that_are_no_matrix():
     for kernel in ("bicubic_uint8", "inter_cubic"):
-        with pytest.raises(ValueError, match="expected one of block_mean, bicubic, bicubic_pillow, nearest"):
+        with pytest.raises(ValueError, match="expected one of block_mean, bicubic, bicubic_pillow, half_cell, nearest"):
             row_matrix(16, 4, kernel)
     with pytest.raises(ValueError, match="no multiple"):
         row_matrix(10, 4, "bicubic")
