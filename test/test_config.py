@@ -1,13 +1,14 @@
 """config/ and launch/ against the code: names, defaults and topics cannot drift apart."""
 
 import ast
-import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 import yaml
+
+from depth_sr_ros.inference.settings import parameter_table
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config"
@@ -16,10 +17,7 @@ CAMERAS = sorted((CONFIG / "cameras").glob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def settings():
-    pytest.importorskip("rclpy", reason="the node's parameters are declared with rclpy")
-    from depth_sr_ros.ros.parameters import Settings
-
-    return {field.name: field.default for field in dataclasses.fields(Settings)}
+    return {spec.name: spec.default for spec in parameter_table()}
 
 
 @pytest.fixture(scope="module")

@@ -15,50 +15,53 @@ Frames go in as they arrive; one worker takes them out. Three rules decide:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
-from typing import Any
+
+from .calibration import Calibration
+from .frames import ColourImage, DepthImage, FramePair
 
 CATCH_UP = 3
 KEEPS_UP = 0.8
 RETRY = 1.0
 
+LOOPED = "depth stamp earlier than the last one: expected growing stamps; taken for a looped bag, buffers are cleared"
+"""What to tell the user where `Pairer.push_depth` returns True."""
+
 
 @dataclass
-class Frame:
-    """One depth image on its way through the node; times are seconds, arrivals on a monotonic clock."""
+class _Waiting:
+    """A depth image that waits for its partners or for the worker; times are seconds on the pairer's clock."""
 
-    stamp: float
-    depth: Any
+    depth: DepthImage
     arrival: float
-    info: Any = None
-    rgb: Any = None
-    rgb_info: Any = None
-    rgb_gap: float | None = None
-    """Seconds to the nearest RGB stamp where RGB arrives but none is within the slop."""
-    deadline: float = field(default=0.0, repr=False)
-    ready_at: float | None = field(default=None, repr=False)
+    deadline: float = 0.0
+    ready_at: float | None = None
+
+    @property
+    def stamp(self) -> float:
+        return self.depth.stamp
 
 
 class InfoBuffer:
     """The camera_infos of one camera: the one with an image's own stamp, else the latest."""
 
     def __init__(self, length: int = 32):
-        self._infos: deque[tuple[float, Any]] = deque(maxlen=length)
+        self._infos: deque[Calibration] = deque(maxlen=length)
 
-    def push(self, stamp: float, info: Any) -> None:
-        if self._infos and stamp < self._infos[-1][0]:
+    def push(self, info: Calibration) -> None:
+        if self._infos and info.stamp < self._infos[-1].stamp:
             self._infos.clear()
-        self._infos.append((stamp, info))
+        self._infos.append(info)
 
-    def exact(self, stamp: float) -> Any | None:
+    def exact(self, stamp: float) -> Calibration | None:
         """The info with exactly this stamp, or None."""
-        return next((info for at, info in reversed(self._infos) if at == stamp), None)
+        return next((info for info in reversed(self._infos) if info.stamp == stamp), None)
 
-    def find(self, stamp: float) -> Any | None:
+    def find(self, stamp: float) -> Calibration | None:
         """The info with this stamp, else the latest, else None."""
-        return self.exact(stamp) or (self._infos[-1][1] if self._infos else None)
+        return self.exact(stamp) or (self._infos[-1] if self._infos else None)
 
     def clear(self) -> None:
         self._infos.clear()
@@ -74,7 +77,13 @@ class Pairer:
         info_wait: seconds that a depth image without any fitting camera_info may wait for its own.
         max_lateness: seconds beyond `slop` that RGB may be waited for.
         silence: seconds without RGB after which none is expected.
-        info_fits: says whether a camera_info that has another stamp can serve a depth image.
+        newest_wins: False keeps every frame for the worker, however long it takes: for replays that have the time.
+
+    Attributes:
+        dropped: frames that were left out for newer ones.
+        resets: how often depth stamps went back in time.
+        rgb_usable: False after RGB could not serve as a guide: nothing waits for it until the next try (see RETRY).
+        info_expected: True while somebody publishes depth camera_info, so that waiting for it makes sense.
     """
 
     def __init__(
@@ -85,20 +94,18 @@ class Pairer:
         info_wait: float = 0.05,
         max_lateness: float = 0.05,
         silence: float = 0.5,
-        info_fits=lambda depth, info: True,
+        newest_wins: bool = True,
     ):
         self.slop, self.use_rgb, self.need_rgb = slop, use_rgb, need_rgb
         self.info_wait, self.max_lateness, self.silence = info_wait, max_lateness, silence
-        self.info_fits = info_fits
+        self.newest_wins = newest_wins
         self.dropped = 0
         self.resets = 0
         self.rgb_usable = True
-        """False after RGB could not serve as a guide: nothing waits for it until the next try (see RETRY)."""
         self.info_expected = False
-        """True while somebody publishes depth camera_info, so that waiting for it makes sense."""
         self.depth_infos, self.rgb_infos = InfoBuffer(), InfoBuffer()
-        self._pending: deque[Frame] = deque()
-        self._rgb: deque[tuple[float, Any]] = deque(maxlen=8)
+        self._pending: deque[_Waiting] = deque()
+        self._rgb: deque[ColourImage] = deque(maxlen=8)
         self._last_depth_stamp = float("-inf")
         self._last_rgb_arrival = float("-inf")
         self._retried_at = float("-inf")
@@ -120,17 +127,18 @@ class Pairer:
         self.rgb_infos.clear()
         self._last_depth_stamp = self._last_rgb_arrival = float("-inf")
 
-    def push_depth(self, stamp: float, depth: Any, now: float) -> bool:
+    def push_depth(self, depth: DepthImage, now: float) -> bool:
         """A depth image arrived. Returns True when its stamp went back in time (a looped bag)."""
+        stamp = depth.stamp
         jumped_back = stamp < self._last_depth_stamp
         if jumped_back:
             self.resets += 1
             self._finish_pending(now)
             self._recent_depth.clear()
             # RGB may have looped before depth did: keep what belongs to the new loop
-            self._rgb = deque((r for r in self._rgb if r[0] <= stamp + 0.5), maxlen=self._rgb.maxlen)
+            self._rgb = deque((rgb for rgb in self._rgb if rgb.stamp <= stamp + 0.5), maxlen=self._rgb.maxlen)
         self._last_depth_stamp = stamp
-        frame = Frame(stamp, depth, arrival=now)
+        frame = _Waiting(depth, arrival=now)
         if self.use_rgb and self._nearest_rgb(stamp) is not None:
             self._lateness.append(0.0)
         frame.deadline = now + max(self._rgb_wait(now), 0.0 if self._info_complete(frame) else self.info_wait)
@@ -139,15 +147,16 @@ class Pairer:
         self._settle(now)
         return jumped_back
 
-    def push_rgb(self, stamp: float, rgb: Any, now: float) -> None:
+    def push_rgb(self, rgb: ColourImage, now: float) -> None:
         """An RGB image arrived."""
+        stamp = rgb.stamp
         if self._rgb:
-            step = stamp - self._rgb[-1][0]
+            step = stamp - self._rgb[-1].stamp
             if step < 0:
                 self._rgb.clear()
             elif 0 < step < self.silence:
                 self._rgb_period = step if self._rgb_period is None else 0.8 * self._rgb_period + 0.2 * step
-        self._rgb.append((stamp, rgb))
+        self._rgb.append(rgb)
         self._last_rgb_arrival = now
         if not self.rgb_usable and now - self._retried_at >= RETRY:
             self.rgb_usable, self._retried_at = True, now
@@ -156,20 +165,20 @@ class Pairer:
             self._lateness.append(now - partner[1])
         self._settle(now)
 
-    def push_depth_info(self, stamp: float, info: Any, now: float) -> None:
+    def push_depth_info(self, info: Calibration, now: float) -> None:
         """A camera_info of the depth camera arrived."""
         self._infos_missed = 0
-        self.depth_infos.push(stamp, info)
+        self.depth_infos.push(info)
         self._settle(now)
 
-    def push_rgb_info(self, stamp: float, info: Any, now: float) -> None:
+    def push_rgb_info(self, info: Calibration, now: float) -> None:
         """A camera_info of the RGB camera arrived."""
-        if self.rgb_infos.find(stamp) is None:
+        if self.rgb_infos.find(info.stamp) is None:
             self.rgb_usable = True  # what was missing has come
-        self.rgb_infos.push(stamp, info)
+        self.rgb_infos.push(info)
         self._settle(now)
 
-    def take(self, now: float) -> Frame | None:
+    def take(self, now: float) -> FramePair | None:
         """The next frame for the worker, which is thereby free for it; None while there is none."""
         self._settle(now)
         if self._busy:
@@ -179,22 +188,34 @@ class Pairer:
             return None
         frame = self._pending.popleft()
         self._infos_missed += not self._info_complete(frame)
-        frame.info = self.depth_infos.find(frame.stamp)
-        if self.use_rgb:
-            match = self._nearest_rgb(frame.stamp)
-            if match is not None:
-                frame.rgb, frame.rgb_info = match[1], self.rgb_infos.find(match[0])
-            elif self._rgb and now - self._last_rgb_arrival <= self.silence:
-                frame.rgb_gap = min(abs(stamp - frame.stamp) for stamp, _ in self._rgb)
         self._busy = True
         self._taken_at = now
-        return frame
+        return self._pair(frame, now)
+
+    def learn(self, rgb_usable: bool | None) -> None:
+        """What `FrameResult.rgb_usable` says of a frame that was taken: whether RGB is worth waiting for."""
+        if rgb_usable is not None:
+            self.rgb_usable = rgb_usable
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When a waiting frame becomes ready by itself; None when none waits."""
+        return min((frame.deadline for frame in self._pending), default=None)
 
     def time_to_deadline(self, now: float) -> float | None:
-        """Seconds until a waiting frame becomes ready by itself; None when none waits."""
-        if not self._pending:
-            return None
-        return max(0.0, min(frame.deadline for frame in self._pending) - now)
+        """Seconds until `next_deadline`; None when no frame waits."""
+        deadline = self.next_deadline
+        return None if deadline is None else max(0.0, deadline - now)
+
+    def _pair(self, frame: _Waiting, now: float) -> FramePair:
+        rgb = rgb_info = gap = None
+        if self.use_rgb:
+            rgb = self._nearest_rgb(frame.stamp)
+            if rgb is not None:
+                rgb_info = self.rgb_infos.find(rgb.stamp)
+            elif self._rgb and now - self._last_rgb_arrival <= self.silence:
+                gap = min(abs(candidate.stamp - frame.stamp) for candidate in self._rgb)
+        return FramePair(frame.depth, frame.arrival, self.depth_infos.find(frame.stamp), rgb, rgb_info, gap)
 
     def _settle(self, now: float) -> None:
         """Mark frames that are ready, and drop what a busy worker will not get to."""
@@ -209,7 +230,7 @@ class Pairer:
         for index in range(newest_ready):
             frame = self._pending[index]
             frame.ready_at = now if frame.ready_at is None else frame.ready_at
-        if self._busy:
+        if self._busy and self.newest_wins:
             for _ in range(newest_ready - self._backlog_allowed()):
                 self._pending.popleft()
                 self.dropped += 1
@@ -224,28 +245,28 @@ class Pairer:
         work = sorted(self._work_times)[len(self._work_times) // 4]
         return CATCH_UP if work < KEEPS_UP * period else 0
 
-    def _complete(self, frame: Frame, now: float) -> bool:
+    def _complete(self, frame: _Waiting, now: float) -> bool:
         return self._info_complete(frame) and self._rgb_complete(frame, now)
 
-    def _info_complete(self, frame: Frame) -> bool:
+    def _info_complete(self, frame: _Waiting) -> bool:
         hopeless = not self.info_expected or self._infos_missed >= 3
         if hopeless or self.depth_infos.exact(frame.stamp) is not None:
             return True
         latest = self.depth_infos.find(frame.stamp)
-        return latest is not None and self.info_fits(frame.depth, latest)
+        return latest is not None and latest.fits(frame.depth.width, frame.depth.height)
 
-    def _rgb_complete(self, frame: Frame, now: float) -> bool:
+    def _rgb_complete(self, frame: _Waiting, now: float) -> bool:
         if self._rgb_wait(now) == 0.0:
             return True
         match = self._nearest_rgb(frame.stamp)
         if match is None:
             # RGB stamps only grow: one beyond the window means that none inside it will come
-            return bool(self._rgb) and self._rgb[-1][0] > frame.stamp + self.slop
-        later_may_be_nearer = match is self._rgb[-1] and match[0] < frame.stamp
+            return bool(self._rgb) and self._rgb[-1].stamp > frame.stamp + self.slop
+        later_may_be_nearer = match is self._rgb[-1] and match.stamp < frame.stamp
         if not later_may_be_nearer:
             return True
         half_period = 0.5 * self._rgb_period if self._rgb_period is not None else 0.0
-        return frame.stamp - match[0] < half_period
+        return frame.stamp - match.stamp < half_period
 
     def _rgb_wait(self, now: float) -> float:
         hopeless = now - self._last_rgb_arrival > self.silence or not self.rgb_usable
@@ -254,9 +275,9 @@ class Pairer:
         lateness = max(self._lateness, default=self.max_lateness)
         return self.slop + min(max(1.25 * lateness, 0.005), self.max_lateness)
 
-    def _nearest_rgb(self, stamp: float) -> tuple[float, Any] | None:
-        match = min(self._rgb, key=lambda seen: abs(seen[0] - stamp), default=None)
-        return match if match is not None and abs(match[0] - stamp) <= self.slop + 1e-9 else None
+    def _nearest_rgb(self, stamp: float) -> ColourImage | None:
+        match = min(self._rgb, key=lambda rgb: abs(rgb.stamp - stamp), default=None)
+        return match if match is not None and abs(match.stamp - stamp) <= self.slop + 1e-9 else None
 
     def _finish_pending(self, now: float) -> None:
         for frame in self._pending:

@@ -17,27 +17,23 @@ from ..diffusion.consistency import enforce_consistency
 from ..models import ResidualNetwork, diffuses, list_models
 from ..models.equilibrium import EquilibriumModel
 from ..zoo.choice import AUTO, load_model
+from .frames import SolveInfo
 from .precision import autocast_dtype, check_precision
 from .tiling import super_resolve_in_tiles
 from .warm_start import WarmStart
 
 
-@dataclass(frozen=True)
-class SolveInfo:
-    """How the diffusion of one frame ended.
+@dataclass(frozen=True, eq=False)
+class UpsampleResult:
+    """What one call of `DepthUpsampler.infer` gives.
 
     Attributes:
-        iterations: of the solver.
-        relative_residual: what is left of the residual, see `diffusion.solve_equilibrium`; the model's tolerance (1e-3
-            by default) where nothing ended it sooner.
-        warm: whether it began at the solution of the frame before.
-        budget_ended: whether `max_iterations` or the time budget ended it before its tolerance.
+        depth: (H * scale, W * scale) float32 in the unit of the input; NaN where invalid.
+        solve: how the diffusion ended; None for a method that does not diffuse, or an input without valid depth.
     """
 
-    iterations: int
-    relative_residual: float
-    warm: bool
-    budget_ended: bool
+    depth: np.ndarray
+    solve: SolveInfo | None = None
 
 
 class DepthUpsampler:
@@ -60,7 +56,7 @@ class DepthUpsampler:
         tile: edge of a tile in LR pixels to bound the memory of networks; None runs the frame whole, as bicubic and
             diffusion methods always do.
         max_iterations: of a diffusion method's solver per frame; None: the model's own (200 by default).
-        time_budget_s: seconds from the call of `upsample` after which a diffusion method returns the solution so far,
+        time_budget_s: seconds from the call after which a diffusion method returns the solution so far,
             which agrees with the input as well; None: no limit. Its network, if it has one, always runs.
         lr_kernel: what the LR depth is of the HR depth, to which a diffusion method holds its result: the "block_mean"
             (what a depth camera's pixel measures) or the MATLAB "bicubic" (what images made for benchmarks often are).
@@ -69,7 +65,6 @@ class DepthUpsampler:
     Attributes:
         weights: the stem of the weights file that was taken; None for a method without parameters.
         card: of these weights; None likewise.
-        info: `SolveInfo` of the last frame; None for a method that does not diffuse, or a frame without valid depth.
         max_iterations, time_budget_s: as above, free to change between frames.
 
     Raises:
@@ -90,6 +85,7 @@ class DepthUpsampler:
         precision: str = "auto",
         weights: str | Path = AUTO,
         consistent: bool | str = False,
+        *,
         fill_holes: bool = False,
         tile: int | None = None,
         max_iterations: int | None = None,
@@ -117,7 +113,6 @@ class DepthUpsampler:
         self.tile = tile if isinstance(self.model, ResidualNetwork) else None
         self.autocast_dtype = autocast_dtype(precision, self.model, self.device)
         self.max_iterations, self.time_budget_s = max_iterations, time_budget_s
-        self.info: SolveInfo | None = None
         self._video = WarmStart()
         if self.device.type == "cpu":
             self.model.to(memory_format=torch.channels_last)
@@ -152,6 +147,17 @@ class DepthUpsampler:
         stamp: float | None = None,
         camera: Hashable = None,
     ) -> np.ndarray:
+        """The depth of `infer`, with the same arguments."""
+        return self.infer(depth, guide, guide_seen, stamp, camera).depth
+
+    def infer(
+        self,
+        depth: np.ndarray,
+        guide: np.ndarray | None = None,
+        guide_seen: np.ndarray | None = None,
+        stamp: float | None = None,
+        camera: Hashable = None,
+    ) -> UpsampleResult:
         """Super-resolve one depth map.
 
         Args:
@@ -167,13 +173,13 @@ class DepthUpsampler:
             camera: whatever determines the view (intrinsics, extrinsics): when it changes, the video begins anew.
 
         Returns:
-            (H * scale, W * scale) float32 in the unit of `depth`; NaN where invalid.
+            The depth, (H * scale, W * scale) float32 in the unit of `depth`, NaN where invalid, and what the solver
+            did.
 
         Raises:
             ValueError: for wrong shapes or dtypes, or a guide missing or unwanted.
         """
         began = time.monotonic()
-        self.info = None
         depth = np.asarray(depth)
         if depth.ndim != 2 or depth.size == 0 or not np.issubdtype(depth.dtype, np.floating):
             raise ValueError(f"depth must be a floating (H, W) array in metres, got {depth.dtype} {depth.shape}")
@@ -181,18 +187,19 @@ class DepthUpsampler:
         valid = valid_mask(depth)
         if not valid.any():
             self._check_guide(depth, guide, guide_seen)
-            return np.full((depth.shape[0] * self.scale, depth.shape[1] * self.scale), np.nan, np.float32)
+            shape = (depth.shape[0] * self.scale, depth.shape[1] * self.scale)
+            return UpsampleResult(np.full(shape, np.nan, np.float32))
         holes_as_nan = np.where(valid, depth, np.float32(np.nan))
         source = holes_as_nan if self.model.accepts_holes else fill_holes(holes_as_nan)
         guide_tensor = self._check_guide(depth, guide, guide_seen)
         with torch.inference_mode():
-            output = self._run(_image_tensor(source, self.device), guide_tensor, began, stamp, camera)
+            output, solve = self._run(_image_tensor(source, self.device), guide_tensor, began, stamp, camera)
             if self.adjustment:
                 output = enforce_consistency(output, _image_tensor(holes_as_nan, self.device), self.adjustment)
             result = output[0, 0].cpu().numpy()
         if not self.fill_holes and not valid.all():
             result[~expand_mask(valid, self.scale)] = np.nan
-        return result
+        return UpsampleResult(result, solve)
 
     def _run(
         self,
@@ -201,18 +208,18 @@ class DepthUpsampler:
         began: float,
         stamp: float | None,
         camera: Hashable,
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, SolveInfo | None]:
         if isinstance(self.model, EquilibriumModel):
             return self._diffuse(source, guide, began, stamp, camera)
         enabled = self.autocast_dtype is not None
         with torch.autocast(self.device.type, dtype=self.autocast_dtype or torch.float32, enabled=enabled):
             if self.tile is None:
-                return self.model(source, guide).float()
-            return super_resolve_in_tiles(self.model, source, guide, self.tile).float()
+                return self.model(source, guide).float(), None
+            return super_resolve_in_tiles(self.model, source, guide, self.tile).float(), None
 
     def _diffuse(
         self, source: torch.Tensor, guide: torch.Tensor, began: float, stamp: float | None, camera: Hashable
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, SolveInfo]:
         self.model.check_inputs(source, guide)
         problem = self.model.prepare(source, guide)
         target = problem.target
@@ -221,7 +228,7 @@ class DepthUpsampler:
         warm_start = None if stamp is None else self._video.offer(stamp, camera, source, problem.start)
         left = None if self.time_budget_s is None else max(0.0, began + self.time_budget_s - time.monotonic())
         solution, info = self.model.solve(problem, self.max_iterations, time_budget_s=left, warm_start=warm_start)
-        self.info = SolveInfo(
+        solve = SolveInfo(
             iterations=info.iterations,
             relative_residual=float(info.relative_residual.max()),
             warm=info.warm is not None and bool(info.warm.all()),
@@ -229,7 +236,7 @@ class DepthUpsampler:
         )
         if stamp is not None:
             self._video.keep(stamp, camera, source, solution)
-        return self.model.finish(solution, target)
+        return self.model.finish(solution, target), solve
 
     def _check_guide(self, depth: np.ndarray, guide: np.ndarray | None, seen: np.ndarray | None) -> torch.Tensor | None:
         if not self.requires_guide:

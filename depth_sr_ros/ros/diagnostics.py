@@ -8,21 +8,20 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter, deque
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
 
-from ..inference.upsampler import SolveInfo
+from ..inference.counts import FrameCounts
+from ..inference.frames import Problem, ProblemKind, Severity, SolveInfo
 
 WINDOW = 5.0
 """Seconds over which rates, latencies and recent trouble are reported."""
 SILENCE = 2.0
 """Seconds without an input after which it counts as stale."""
-
-ERROR_KINDS = ("failed", "unguided")
-WARN_KINDS = ("rejected", "guide", "camera_info", "looped", "empty")
 
 
 class Level(Enum):
@@ -34,7 +33,7 @@ class Level(Enum):
     STALE = b"\x03"
 
 
-class Output(NamedTuple):
+class PublishedFrame(NamedTuple):
     """A frame that went out at `at`, `latency` seconds after its depth image came in.
 
     Attributes:
@@ -52,43 +51,41 @@ class Output(NamedTuple):
     solve: SolveInfo | None = None
 
 
-class Statistics:
+class FrameStatistics:
     """Counters and recent times, written from the executor and the worker, read by the diagnostics timer."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inputs: deque[float] = deque(maxlen=1000)
         self._rgb_inputs: deque[float] = deque(maxlen=1000)
-        self._outputs: deque[Output] = deque(maxlen=1000)
-        self._trouble: dict[str, tuple[float, str]] = {}
-        self.counts: Counter[str] = Counter()
+        self._outputs: deque[PublishedFrame] = deque(maxlen=1000)
+        self._problems: dict[ProblemKind, tuple[float, str]] = {}
+        self._counts = FrameCounts()
 
     def depth_arrived(self, now: float) -> None:
         with self._lock:
             self._inputs.append(now)
-            self.counts["frames_in"] += 1
+            self._counts.received += 1
 
     def rgb_arrived(self, now: float) -> None:
         with self._lock:
             self._rgb_inputs.append(now)
-            self.counts["rgb_in"] += 1
 
-    def published(self, output: Output) -> None:
+    def published(self, frame: PublishedFrame) -> None:
         with self._lock:
-            self._outputs.append(output)
-            self.counts["frames_out"] += 1
-            self.counts["frames_guided" if output.guided else "frames_single"] += 1
+            self._outputs.append(frame)
+            self._counts.add_output(frame.guided)
 
-    def trouble(self, kind: str, text: str, now: float) -> None:
-        """Something of `kind` went wrong; it is reported for the next WINDOW seconds."""
+    def add_problem(self, problem: Problem, now: float) -> None:
+        """It is counted, and reported for the next WINDOW seconds."""
         with self._lock:
-            self._trouble[kind] = (now, text)
-            self.counts[kind] += 1
+            self._problems[problem.kind] = (now, problem.text)
+            self._counts.add_problems([problem.kind])
 
-    def forget_trouble(self) -> None:
+    def forget_problems(self) -> None:
         """What was wrong under other parameters says nothing about the new ones."""
         with self._lock:
-            self._trouble.clear()
+            self._problems.clear()
 
     def summary(self, now: float) -> Summary:
         """The state over the last WINDOW seconds."""
@@ -109,20 +106,20 @@ class Statistics:
                 warm_share=_mean([solve.warm for solve in solves]),
                 budget_share=_mean([solve.budget_ended for solve in solves]),
                 since_input=now - self._inputs[-1] if self._inputs else None,
-                trouble={
-                    kind: text
-                    for kind, (at, text) in sorted(self._trouble.items(), key=lambda item: item[1][0])
+                problems=[
+                    Problem(kind, text)
+                    for kind, (at, text) in sorted(self._problems.items(), key=lambda item: item[1][0])
                     if now - at <= WINDOW
-                },
-                counts=Counter(self.counts),
+                ],
+                counts=self._counts.copy(),
             )
 
 
-def _mean(values: list[float]) -> float | None:
+def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _rate(times, now: float) -> float:
+def _rate(times: Iterable[float], now: float) -> float:
     recent = [at for at in times if now - at <= WINDOW]
     if len(recent) < 2 or now - recent[-1] > SILENCE:
         return 0.0
@@ -131,7 +128,7 @@ def _rate(times, now: float) -> float:
 
 @dataclass
 class Summary:
-    """`Statistics` over the last WINDOW seconds: rates in Hz, times in seconds, shares in [0, 1]."""
+    """`FrameStatistics` over the last WINDOW seconds: rates in Hz, times in seconds, shares in [0, 1]."""
 
     input_rate: float = 0.0
     rgb_rate: float = 0.0
@@ -147,9 +144,13 @@ class Summary:
     budget_share: float | None = None
     """Share of solves that a budget ended."""
     since_input: float | None = None
-    trouble: dict[str, str] = field(default_factory=dict)
-    """Kind to text, the latest last."""
-    counts: Counter = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+    """The latest of each kind, the latest of all last."""
+    counts: FrameCounts = field(default_factory=FrameCounts)
+
+    def problem(self, kind: ProblemKind) -> Problem | None:
+        """The latest problem of `kind`, if there was one."""
+        return next((problem for problem in self.problems if problem.kind is kind), None)
 
 
 @dataclass
@@ -175,47 +176,65 @@ LARGE_DATA_HINT = (
 )
 
 
-def verdict(summary: Summary, around: Surroundings) -> tuple[Level, str]:
-    """The level and one sentence that says what is wrong and what to do."""
+class Verdict(NamedTuple):
+    """How the node does.
+
+    Attributes:
+        level: of the diagnostic status.
+        text: what is wrong and what to do, in a sentence.
+        silent: whether no depth image arrives although some should: worth a line in the log.
+    """
+
+    level: Level
+    text: str
+    silent: bool = False
+
+
+def verdict(summary: Summary, around: Surroundings) -> Verdict:
+    """Judge what `summary` and `around` say; the worst comes first."""
     if around.build_error:
-        return Level.ERROR, around.build_error
+        return Verdict(Level.ERROR, around.build_error)
     if around.state != "active":
-        return Level.OK, f"{around.state}: activate the node to run it"
+        return Verdict(Level.OK, f"{around.state}: activate the node to run it")
     if not around.enabled:
-        return Level.OK, "disabled by ~/enable"
+        return Verdict(Level.OK, "disabled by ~/enable")
     silent = summary.since_input is None or summary.since_input > SILENCE
     if silent and around.listening_for > SILENCE:
         return _silence(summary, around)
-    for level, kinds in ((Level.ERROR, ERROR_KINDS), (Level.WARN, WARN_KINDS)):
-        latest = [text for kind, text in summary.trouble.items() if kind in kinds]
+    for severity, level in ((Severity.ERROR, Level.ERROR), (Severity.WARN, Level.WARN)):
+        latest = [problem.text for problem in summary.problems if problem.kind.severity is severity]
         if latest:
-            return level, latest[-1]
+            return Verdict(level, latest[-1])
     if around.incompatible_qos:
-        return Level.WARN, _qos_hint(around)
-    if "dropped" in summary.trouble and summary.output_rate < 0.9 * summary.input_rate:
-        return Level.WARN, (
+        return Verdict(Level.WARN, _qos_hint(around))
+    if summary.problem(ProblemKind.DROPPED) and summary.output_rate < 0.9 * summary.input_rate:
+        return Verdict(
+            Level.WARN,
             f"{summary.input_rate:.1f} Hz come in, {summary.output_rate:.1f} Hz go out: the newest frame wins; a "
-            "smaller scale, size lite or a CUDA device is faster"
+            "smaller scale, size lite or a CUDA device is faster",
         )
     if silent:
-        return Level.OK, f"waiting for {around.depth_topic}"
-    return Level.OK, f"{summary.output_rate:.1f} Hz"
+        return Verdict(Level.OK, f"waiting for {around.depth_topic}")
+    return Verdict(Level.OK, f"{summary.output_rate:.1f} Hz")
 
 
-def _silence(summary: Summary, around: Surroundings) -> tuple[Level, str]:
+def _silence(summary: Summary, around: Surroundings) -> Verdict:
     topic = around.depth_topic
-    rejected = summary.trouble.get("rejected")
+    rejected = summary.problem(ProblemKind.REJECTED)
     if rejected:
-        return Level.ERROR, rejected
+        return Verdict(Level.ERROR, rejected.text)
     if topic in around.incompatible_qos:
-        return Level.ERROR, _qos_hint(around)
+        return Verdict(Level.ERROR, _qos_hint(around))
     if around.depth_publishers == 0:
-        return Level.STALE, f"no messages: nobody publishes {topic}; start the camera or remap depth/image_raw"
+        text = f"no messages: nobody publishes {topic}; start the camera or remap depth/image_raw"
+        return Verdict(Level.STALE, text, silent=True)
     since = "yet" if summary.since_input is None else f"for {summary.since_input:.0f} s"
     text = f"no messages {since} although {around.depth_publishers} publish {topic}"
     if around.large_data_profile:
-        return Level.STALE, f"{text}: does the camera run? is ROS_DOMAIN_ID the same? (ros2 topic hz {topic})"
-    return Level.STALE, f"{text}: {LARGE_DATA_HINT}"
+        hint = f"does the camera run? is ROS_DOMAIN_ID the same? (ros2 topic hz {topic})"
+    else:
+        hint = LARGE_DATA_HINT
+    return Verdict(Level.STALE, f"{text}: {hint}", silent=True)
 
 
 def _qos_hint(around: Surroundings) -> str:
@@ -248,12 +267,7 @@ def key_values(summary: Summary, facts: dict[str, str]) -> dict[str, str]:
         "solver_residual_max": "n/a" if summary.residual_max is None else f"{summary.residual_max:.1e}",
         "solver_warm_percent": percent(summary.warm_share),
         "solver_budget_ended_percent": percent(summary.budget_share),
-        "frames_in": str(summary.counts["frames_in"]),
-        "frames_out": str(summary.counts["frames_out"]),
-        "frames_dropped": str(summary.counts["dropped"]),
-        "frames_rejected": str(summary.counts["rejected"]),
-        "frames_failed": str(summary.counts["failed"]),
-        "loops": str(summary.counts["looped"]),
+        **{name: str(number) for name, number in summary.counts.rows().items()},
     }
 
 
@@ -267,12 +281,12 @@ class Throttle:
     def __init__(self, period: float = 5.0, capacity: int = 256):
         self.period, self.capacity = period, capacity
         self._lock = threading.Lock()
-        self._last: dict[str, float] = {}
-        self._held: Counter[str] = Counter()
+        self._last: dict[Hashable, float] = {}
+        self._held: Counter[Hashable] = Counter()
 
-    def __call__(self, kind: str, text: str, now: float) -> str | None:
+    def __call__(self, kind: Hashable, text: str, now: float) -> str | None:
         """The text to log, or None while its like is throttled."""
-        key = f"{kind}: {re.sub(r'[0-9.]+', '#', text)}"
+        key = (kind, re.sub(r"[0-9.]+", "#", text))
         with self._lock:
             if now - self._last.get(key, float("-inf")) < self.period:
                 self._held[key] += 1

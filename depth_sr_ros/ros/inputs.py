@@ -19,11 +19,11 @@ class Inputs:
 
     Args:
         node: owner of the subscriptions.
-        warn: called with (kind, text) when a peer's QoS does not fit ours.
+        on_mismatch: called with (topic, text) when a peer's QoS does not fit ours.
     """
 
-    def __init__(self, node: LifecycleNode, warn: Callable[[str, str], None]):
-        self._node, self._warn = node, warn
+    def __init__(self, node: LifecycleNode, on_mismatch: Callable[[str, str], None]):
+        self._node, self._on_mismatch = node, on_mismatch
         self._subscriptions: dict = {}
         self._since = 0.0
         self.incompatible_qos: dict[str, str] = {}
@@ -53,9 +53,9 @@ class Inputs:
         """Remember and report that a peer of the resolved `topic` cannot talk to us; for publishers too."""
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         self.incompatible_qos[topic] = policy
-        self._warn(
-            f"qos {topic}",
-            f"QoS mismatch on {topic}: a peer's {policy} came that does not fit ours, nothing passes between us; set "
+        self._on_mismatch(
+            topic,
+            f"QoS mismatch on {topic}: a peer's {policy} does not fit ours, nothing passes between us; set "
             f"qos_overrides.{topic}.*.{policy.lower()} of this node or of the peer",
         )
 

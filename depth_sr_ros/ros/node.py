@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Hashable
 
 import rclpy
 import torch
@@ -20,21 +21,27 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool
 
-from depth_sr_ros.inference.process import keep_freed_memory
-
-from ..inference.pairing import Frame, Pairer
+from ..inference.frames import FramePair, Problem, ProblemKind
+from ..inference.pairing import LOOPED, Pairer
+from ..inference.pipeline import Pipeline
+from ..inference.process import keep_freed_memory
+from ..inference.settings import Settings
+from ..messages.camera_info import decode_camera_info
+from ..messages.errors import DecodeError
+from ..messages.images import decode_colour, decode_depth
 from . import parameters
-from .diagnostics import LARGE_DATA_HINT, Output, Statistics, Surroundings, Throttle, key_values, verdict
-from .inputs import Inputs, carries_large_data
-from .messages import (
-    MessageError,
-    depth_array,
-    intrinsics,
-    is_calibrated,
-    require_sensor_msgs_py,
+from .diagnostics import (
+    LARGE_DATA_HINT,
+    FrameStatistics,
+    PublishedFrame,
+    Surroundings,
+    Throttle,
+    key_values,
+    verdict,
 )
+from .encoding import require_sensor_msgs_py
+from .inputs import Inputs, carries_large_data
 from .outputs import Outputs
-from .pipeline import Pipeline
 from .transforms import Transforms, require_tf2_ros
 from .worker import Worker
 
@@ -47,19 +54,19 @@ class SrNode(LifecycleNode):
     def __init__(self, **options):
         super().__init__("depth_sr", **options)
         parameters.declare(self)
-        self._settings = parameters.Settings()
+        self._settings = Settings()
         self._pipeline: Pipeline | None = None
         self._candidate: Pipeline | None = None
         self._worker: Worker | None = None
         self._outputs: Outputs | None = None
-        self._inputs = Inputs(self, self._warn)
+        self._inputs = Inputs(self, self._on_qos_mismatch)
         self._transforms = Transforms(self)
         self._enabled = True
         self._active = False
         self._build_error = ""
         self._drops_seen = 0
         self._hardware_id = "depth_sr"
-        self._statistics = Statistics()
+        self._statistics = FrameStatistics()
         self._throttle = Throttle()
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -90,7 +97,7 @@ class SrNode(LifecycleNode):
             self._transforms.listen(self._settings.extrinsics_from_tf)
             self._pipeline = Pipeline(self._settings, self._transforms.extrinsics)
             self._pipeline.warm_up()
-            self._outputs = Outputs(self, self._trouble, self._inputs.on_incompatible_qos)
+            self._outputs = Outputs(self, self._report, self._inputs.on_incompatible_qos)
             self._outputs.offer_points(self._settings.publish_points, active=False)
         except Exception as error:  # FAILURE leaves the node unconfigured and alive, to be corrected and retried
             self._build_error = f"cannot configure: {error}"
@@ -147,17 +154,8 @@ class SrNode(LifecycleNode):
     # ---- endpoints
 
     def _new_pairer(self) -> Pairer:
-        def info_fits(depth, info: CameraInfo) -> bool:
-            if not is_calibrated(info):
-                return True
-            try:
-                intrinsics(info, depth[1].shape[1], depth[1].shape[0])
-            except ValueError:  # an exception here would end the executor, and with it the node
-                return False
-            return True
-
         settings = self._settings
-        return Pairer(settings.sync_slop, settings.mode != "single", settings.mode == "guided", info_fits=info_fits)
+        return Pairer(settings.sync_slop, settings.mode != "single", settings.mode == "guided")
 
     def _listen(self, listening: bool) -> None:
         wanted = {}
@@ -177,64 +175,61 @@ class SrNode(LifecycleNode):
         now = time.monotonic()
         self._statistics.depth_arrived(now)
         try:
-            depth = depth_array(msg)
-        except MessageError as error:
-            self._trouble("rejected", f"depth image refused: {error}")
+            depth = decode_depth(msg)
+        except DecodeError as error:
+            self._report(Problem(ProblemKind.REJECTED, f"depth image rejected: {error}"))
             return
-        self._hardware_id = msg.header.frame_id or "depth_sr"
+        self._hardware_id = depth.frame_id or "depth_sr"
         infos_come = self._inputs.publishers("depth/camera_info") > 0
 
         def push(pairer: Pairer) -> bool:
             pairer.info_expected = infos_come
-            return pairer.push_depth(_seconds(msg), (msg, depth), now)
+            return pairer.push_depth(depth, now)
 
         if self._worker is not None and self._worker.push(push):
-            self._trouble(
-                "looped",
-                "a depth stamp earlier than the last one came, growing stamps were expected: taken for a looped bag, "
-                "buffers are cleared",
-            )
+            self._report(Problem(ProblemKind.LOOPED, LOOPED))
 
     def _on_rgb(self, msg: Image) -> None:
         now = time.monotonic()
         self._statistics.rgb_arrived(now)
         if self._worker is not None:
-            self._worker.push(lambda pairer: pairer.push_rgb(_seconds(msg), msg, now))
+            self._worker.push(lambda pairer: pairer.push_rgb(decode_colour(msg), now))
 
     def _on_depth_info(self, msg: CameraInfo) -> None:
         if self._worker is not None:
-            self._worker.push(lambda pairer: pairer.push_depth_info(_seconds(msg), msg, time.monotonic()))
+            self._worker.push(lambda pairer: pairer.push_depth_info(decode_camera_info(msg), time.monotonic()))
 
     def _on_rgb_info(self, msg: CameraInfo) -> None:
         if self._worker is not None:
-            self._worker.push(lambda pairer: pairer.push_rgb_info(_seconds(msg), msg, time.monotonic()))
+            self._worker.push(lambda pairer: pairer.push_rgb_info(decode_camera_info(msg), time.monotonic()))
 
     # ---- the worker's thread
 
-    def _process(self, frame: Frame) -> None:
+    def _process(self, pair: FramePair) -> None:
         pipeline = self._pipeline
-        result = pipeline.run(frame)
+        result = pipeline.run(pair)
         if pipeline is not self._pipeline:  # replaced meanwhile: this frame was the last to hold it
             del pipeline
             torch.cuda.empty_cache()
-        for kind, text in result.trouble:
-            self._trouble(kind, text)
+        for problem in result.problems:
+            self._report(problem)
         drops = self._worker.pairer.dropped
         for _ in range(drops - self._drops_seen):
-            self._statistics.trouble("dropped", "", time.monotonic())
+            self._statistics.add_problem(Problem(ProblemKind.DROPPED, ""), time.monotonic())
         self._drops_seen = drops
-        if result.rgb_usable is not None:
-            self._worker.pairer.rgb_usable = result.rgb_usable
+        self._worker.pairer.learn(result.rgb_usable)
         if result.depth is None:
             return
-        self._outputs.publish(frame, result.depth)
+        self._outputs.publish(pair, result.depth)
         now = time.monotonic()
-        self._statistics.published(Output(now, now - frame.arrival, result.invalid_share, result.guided, result.solve))
+        self._statistics.published(
+            PublishedFrame(now, now - pair.arrival, result.invalid_share, result.guided, result.solve)
+        )
 
     def _on_worker_error(self, error: Exception) -> None:
         if not self.context.ok():
             return  # publishing failed because the process is being shut down
-        self._trouble("failed", f"a frame failed: {type(error).__name__}: {error}")
+        self._report(Problem(ProblemKind.FAILED, f"a frame failed: {type(error).__name__}: {error}"))
 
     # ---- parameters and services
 
@@ -274,7 +269,7 @@ class SrNode(LifecycleNode):
             pairer.use_rgb, pairer.need_rgb = settings.mode != "single", settings.mode == "guided"
 
         self._worker.push(update)
-        self._statistics.forget_trouble()
+        self._statistics.forget_problems()
         self._outputs.offer_points(settings.publish_points, self._active)
         self._listen(self._active and self._enabled)
 
@@ -303,28 +298,33 @@ class SrNode(LifecycleNode):
             large_data_profile=carries_large_data(),
             build_error=self._build_error,
         )
-        level, text = verdict(summary, around)
+        judged = verdict(summary, around)
         facts = self._pipeline.facts(summary.guided_share) if self._pipeline is not None else {}
         status = DiagnosticStatus(
-            level=level.value, name=f"{self.get_fully_qualified_name()}: super-resolution", message=text
+            level=judged.level.value,
+            name=f"{self.get_fully_qualified_name()}: super-resolution",
+            message=judged.text,
         )
         status.hardware_id = self._hardware_id
         status.values = [KeyValue(key=key, value=value) for key, value in key_values(summary, facts).items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)
-        if level.name in ("STALE", "ERROR") and "no messages" in text:
-            self._warn("silence", text)
+        if judged.silent:
+            self._warn("silence", judged.text)
 
     def _log_choices(self) -> None:
         for choice in self._pipeline.choices:
             self.get_logger().info(choice)
 
-    def _trouble(self, kind: str, text: str) -> None:
-        self._statistics.trouble(kind, text, time.monotonic())
-        self._warn(kind, text)
+    def _report(self, problem: Problem) -> None:
+        self._statistics.add_problem(problem, time.monotonic())
+        self._warn(problem.kind, problem.text)
 
-    def _warn(self, kind: str, text: str) -> None:
+    def _on_qos_mismatch(self, topic: str, text: str) -> None:
+        self._warn(("qos", topic), text)
+
+    def _warn(self, kind: Hashable, text: str) -> None:
         line = self._throttle(kind, text, time.monotonic())
         if line is not None:
             self.get_logger().warning(line)
@@ -332,11 +332,7 @@ class SrNode(LifecycleNode):
 
 def _concerns_us(changes: list[Parameter]) -> bool:
     """False for what rclpy sets itself, such as the QoS overrides while endpoints are created."""
-    return any(change.name in parameters.Settings.__dataclass_fields__ for change in changes)
-
-
-def _seconds(msg) -> float:
-    return msg.header.stamp.sec + 1e-9 * msg.header.stamp.nanosec
+    return any(change.name in Settings.__dataclass_fields__ for change in changes)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -11,17 +11,9 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from ..depth import from_metres
-from ..inference.pairing import Frame
-from .messages import (
-    distortion,
-    distortion_hint,
-    image_message,
-    intrinsics,
-    is_calibrated,
-    points_message,
-    scaled_camera_info,
-)
+from ..inference.calibration import Calibration, distortion_hint
+from ..inference.frames import DepthImage, FramePair, Problem, ProblemKind
+from .encoding import camera_info_message, header_of, image_message, points_message
 
 
 class Outputs:
@@ -29,17 +21,17 @@ class Outputs:
 
     Args:
         node: owner of the publishers.
-        trouble: called with (kind, text) when something cannot be published.
+        report: called with a problem when something cannot be published.
         on_incompatible_qos: called with (topic, event) when a subscriber asks for more than we offer.
     """
 
     def __init__(
         self,
         node: LifecycleNode,
-        trouble: Callable[[str, str], None],
+        report: Callable[[Problem], None],
         on_incompatible_qos: Callable[[str, object], None],
     ):
-        self._node, self._trouble, self._on_incompatible_qos = node, trouble, on_incompatible_qos
+        self._node, self._report, self._on_incompatible_qos = node, report, on_incompatible_qos
         self._image = self._create(Image, "depth_sr/image_raw")
         self._info = self._create(CameraInfo, "depth_sr/camera_info")
         self._points = None
@@ -72,46 +64,47 @@ class Outputs:
         for publisher in filter(None, (self._image, self._info, self._points)):
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def publish(self, frame: Frame, depth_hr: np.ndarray) -> None:
-        """Publish `depth_hr` (H * s, W * s) float32 metres in the encoding, stamp and frame_id of `frame`'s image."""
-        message, raw = frame.depth
-        scale = depth_hr.shape[0] // raw.shape[0]
-        self._publish_info(frame.info, message, scale)
-        self._image.publish(image_message(from_metres(depth_hr, raw.dtype), message.header))
-        self._publish_points(depth_hr, frame.info, message, scale)
+    def publish(self, pair: FramePair, depth_hr: np.ndarray) -> None:
+        """Publish `depth_hr` (H * s, W * s) float32 metres in the encoding, stamp and frame_id of the depth image."""
+        depth = pair.depth
+        scale = depth_hr.shape[0] // depth.height
+        self._publish_info(pair.depth_info, depth, scale)
+        self._image.publish(image_message(depth.encode(depth_hr), header_of(depth)))
+        self._publish_points(depth_hr, pair.depth_info, depth, scale)
 
-    def _publish_info(self, info: CameraInfo | None, depth: Image, scale: int) -> None:
+    def _publish_info(self, info: Calibration | None, depth: DepthImage, scale: int) -> None:
         if info is None:
-            self._trouble(
-                "camera_info",
-                f"no camera_info came on {self._node.resolve_topic_name('depth/camera_info')}, one per depth image was "
-                "expected: the image goes out without one; publish or remap it",
+            self._report_info(
+                f"no camera_info on {self._node.resolve_topic_name('depth/camera_info')}: expected one per depth "
+                "image; the image goes out without one; publish or remap it"
             )
             return
         try:
-            scaled = scaled_camera_info(info, depth.width, depth.height, scale, depth.header)
+            scaled = info.scaled(depth.width, depth.height, scale)
         except ValueError as error:  # whatever is wrong with a camera_info, its image goes out
-            self._trouble("camera_info", f"no camera_info goes out: {error}")
+            self._report_info(f"no camera_info goes out: {error}")
             return
-        if not is_calibrated(info):
-            self._trouble(
-                "camera_info",
-                f"camera_info of {info.header.frame_id!r} came with K = 0 (uncalibrated), fx, fy > 0 were expected: "
-                "it stays uncalibrated in the output, and RGB cannot guide; calibrate the camera",
+        if not info.is_calibrated:
+            self._report_info(
+                f"uncalibrated camera_info of {info.frame_id!r} (K = 0): expected fx, fy > 0; it stays uncalibrated "
+                "in the output, and RGB cannot guide; calibrate the camera"
             )
-        self._info.publish(scaled)
+        self._info.publish(camera_info_message(scaled, header_of(depth)))
 
-    def _publish_points(self, depth_hr: np.ndarray, info: CameraInfo | None, depth: Image, scale: int) -> None:
+    def _publish_points(self, depth_hr: np.ndarray, info: Calibration | None, depth: DepthImage, scale: int) -> None:
         publisher = self._points
         if publisher is None or info is None:
             return
         try:
-            camera = intrinsics(info, depth.width, depth.height).scaled(scale)
-            publisher.publish(points_message(depth_hr, camera, depth.header))
+            camera = info.intrinsics(depth.width, depth.height).scaled(scale)
+            publisher.publish(points_message(depth_hr, camera, header_of(depth)))
         except ValueError as error:
-            self._trouble("camera_info", f"no points go out: {error}")
+            self._report_info(f"no points go out: {error}")
             return
-        lens = distortion(info)
+        lens = info.distortion
         if lens and lens != self._distortion_told:
             self._distortion_told = lens
-            self._trouble("distortion", distortion_hint("the point cloud", info))
+            self._report(Problem(ProblemKind.DISTORTION, distortion_hint("the point cloud", info)))
+
+    def _report_info(self, text: str) -> None:
+        self._report(Problem(ProblemKind.CAMERA_INFO, text))

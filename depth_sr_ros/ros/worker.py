@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import torch
 
-from ..inference.pairing import Frame, Pairer
+from ..inference.frames import FramePair
+from ..inference.pairing import Pairer
 
 
 class Worker:
@@ -20,7 +21,7 @@ class Worker:
         on_error: called with the exception.
     """
 
-    def __init__(self, pairer: Pairer, process: Callable[[Frame], None], on_error: Callable[[Exception], None]):
+    def __init__(self, pairer: Pairer, process: Callable[[FramePair], None], on_error: Callable[[Exception], None]):
         self.pairer = pairer
         self._process, self._on_error = process, on_error
         self._condition = threading.Condition()
@@ -64,7 +65,7 @@ class Worker:
                 if frame is None:
                     self.push(Pairer.clear)  # what cannot be taken must not be met again
 
-    def _next(self) -> Frame | None:
+    def _next(self) -> FramePair | None:
         with self._condition:
             while not self._stopping:
                 now = time.monotonic()

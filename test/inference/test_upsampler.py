@@ -26,6 +26,18 @@ def test_bicubic_is_bicubic(depth):
     np.testing.assert_allclose(result, bicubic(depth, scale=4), atol=1e-5)
 
 
+def test_options_beyond_the_contract_are_keywords():
+    with pytest.raises(TypeError):
+        DepthUpsampler("bicubic", 4, "cpu", None, "auto", None, False, True)
+
+
+def test_upsample_is_the_depth_of_infer(depth):
+    upsampler = DepthUpsampler("bicubic", scale=2, device="cpu")
+    result = upsampler.infer(depth)
+    np.testing.assert_array_equal(upsampler.upsample(depth), result.depth)
+    assert result.solve is None
+
+
 def test_holes_stay_holes_by_default_and_only_they(depth):
     depth[3, 5] = np.nan
     depth[20, 1] = 0.0
@@ -89,11 +101,10 @@ def test_lr_kernel_is_what_the_result_is_held_to(bicubic_pair):
 def test_a_video_held_to_the_bicubic_kernel_starts_warm(bicubic_pair):
     depth, guide = bicubic_pair
     upsampler = DepthUpsampler("dada_rgb", 8, device="cpu", lr_kernel="bicubic")
-    first = upsampler.upsample(depth, guide, stamp=1.0)
-    cold = upsampler.info
-    second = upsampler.upsample(depth, guide, stamp=1.1)
-    assert upsampler.info.warm and upsampler.info.iterations < cold.iterations and not cold.warm
-    np.testing.assert_allclose(second, first, atol=1e-2)
+    first = upsampler.infer(depth, guide, stamp=1.0)
+    second = upsampler.infer(depth, guide, stamp=1.1)
+    assert second.solve.warm and second.solve.iterations < first.solve.iterations and not first.solve.warm
+    np.testing.assert_allclose(second.depth, first.depth, atol=1e-2)
 
 
 @pytest.fixture(scope="module")

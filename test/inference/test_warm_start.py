@@ -38,18 +38,19 @@ def cold(depth, guide, **options) -> np.ndarray:
 
 def test_a_still_scene_goes_on_where_it_was():
     video = upsampler()
-    results = [video.upsample(*FIRST, stamp=0.1 * i) for i in range(3)]
-    assert video.info.warm and video.info.iterations <= 2 and not video.info.budget_ended
-    np.testing.assert_allclose(results[2], results[0], rtol=2e-3)
+    results = [video.infer(*FIRST, stamp=0.1 * i) for i in range(3)]
+    last = results[2].solve
+    assert last.warm and last.iterations <= 2 and not last.budget_ended
+    np.testing.assert_allclose(results[2].depth, results[0].depth, rtol=2e-3)
 
 
 def test_the_next_frame_is_the_same_result_in_fewer_iterations():
     video = upsampler()
-    video.upsample(*FIRST, stamp=0.0)
-    assert not video.info.warm
-    begun = video.info.iterations
-    result = video.upsample(*NEXT, stamp=1 / 30)
-    assert video.info.warm and video.info.iterations < begun and video.info.relative_residual <= 1e-3
+    first = video.infer(*FIRST, stamp=0.0).solve
+    assert not first.warm
+    second = video.infer(*NEXT, stamp=1 / 30)
+    result, solve = second.depth, second.solve
+    assert solve.warm and solve.iterations < first.iterations and solve.relative_residual <= 1e-3
     difference = np.abs(result / cold(*NEXT) - 1)
     assert difference.mean() < 5e-4 and difference.max() < 0.05
     assert lr_consistency(result, NEXT[0]) < 1e-5
@@ -70,9 +71,9 @@ def test_a_budget_is_made_up_for_over_frames():
 def test_a_scene_cut_leaves_nothing_behind(budget):
     video = upsampler(max_iterations=budget)
     video.upsample(*FIRST, stamp=0.0)
-    result = video.upsample(*OTHER, stamp=0.03)
-    assert not video.info.warm
-    np.testing.assert_array_equal(result, cold(*OTHER, max_iterations=budget))
+    result = video.infer(*OTHER, stamp=0.03)
+    assert not result.solve.warm
+    np.testing.assert_array_equal(result.depth, cold(*OTHER, max_iterations=budget))
 
 
 def test_new_rgb_before_the_same_depth_is_for_the_residual_to_judge():
@@ -127,22 +128,20 @@ def test_a_hole_that_opens_is_filled_from_this_frame_alone(budget):
 def test_time_decides(stamps, warm):
     video = upsampler()
     for stamp in stamps:
-        result = video.upsample(*FIRST, stamp=stamp)
-    assert video.info.warm == warm
+        result = video.infer(*FIRST, stamp=stamp)
+    assert result.solve.warm == warm
     if not warm:
-        np.testing.assert_array_equal(result, cold(*FIRST))
+        np.testing.assert_array_equal(result.depth, cold(*FIRST))
 
 
 def test_another_camera_or_size_begins_anew():
     video = upsampler()
     video.upsample(*FIRST, stamp=0.0, camera=("a", 1))
-    video.upsample(*FIRST, stamp=0.1, camera=("a", 1))
-    assert video.info.warm
-    video.upsample(*FIRST, stamp=0.2, camera=("a", 2))
-    assert not video.info.warm
+    assert video.infer(*FIRST, stamp=0.1, camera=("a", 1)).solve.warm
+    assert not video.infer(*FIRST, stamp=0.2, camera=("a", 2)).solve.warm
     depth, guide = FIRST
-    video.upsample(depth[:, :-4], guide[:, : -4 * SCALE], stamp=0.3, camera=("a", 2))
-    assert not video.info.warm
+    smaller = depth[:, :-4], guide[:, : -4 * SCALE]
+    assert not video.infer(*smaller, stamp=0.3, camera=("a", 2)).solve.warm
 
 
 def test_a_frame_that_fails_leaves_nothing_behind(monkeypatch):
@@ -152,9 +151,7 @@ def test_a_frame_that_fails_leaves_nothing_behind(monkeypatch):
         patch.setattr(video.model, "solve", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             video.upsample(*FIRST, stamp=0.1)
-    assert video.info is None
-    video.upsample(*FIRST, stamp=0.2)
-    assert not video.info.warm
+    assert not video.infer(*FIRST, stamp=0.2).solve.warm
 
 
 def test_the_offer_is_the_new_depth_with_the_old_detail():
@@ -172,26 +169,23 @@ def test_the_offer_is_the_new_depth_with_the_old_detail():
     assert memory.offer(1.2, None, new, start) is None, "an offer is made once"
 
 
-def test_info_is_of_the_last_frame():
+def test_every_result_says_what_its_solver_did():
     video = upsampler(max_iterations=2)
-    assert video.info is None
-    video.upsample(*FIRST)
-    assert video.info.iterations == 2 and video.info.budget_ended and video.info.relative_residual > 1e-3
+    solve = video.infer(*FIRST).solve
+    assert solve.iterations == 2 and solve.budget_ended and solve.relative_residual > 1e-3
     video.max_iterations = None
-    video.upsample(*FIRST)
-    assert video.info.iterations > 2 and not video.info.budget_ended
-    video.upsample(np.full_like(FIRST[0], np.nan), FIRST[1])
-    assert video.info is None
+    solve = video.infer(*FIRST).solve
+    assert solve.iterations > 2 and not solve.budget_ended
+    assert video.infer(np.full_like(FIRST[0], np.nan), FIRST[1]).solve is None
     bicubic = DepthUpsampler("bicubic", SCALE, device="cpu")
-    bicubic.upsample(FIRST[0], stamp=0.0)
-    assert bicubic.info is None
+    assert bicubic.infer(FIRST[0], stamp=0.0).solve is None
 
 
 def test_time_that_is_over_ends_the_frame_with_a_result_that_fits_its_input():
     video = upsampler(time_budget_s=1e-9)
-    result = video.upsample(*FIRST)
-    assert video.info.iterations == 0 and video.info.budget_ended
-    assert np.isfinite(result).all() and lr_consistency(result, FIRST[0]) < 1e-5
+    result = video.infer(*FIRST)
+    assert result.solve.iterations == 0 and result.solve.budget_ended
+    assert np.isfinite(result.depth).all() and lr_consistency(result.depth, FIRST[0]) < 1e-5
 
 
 @pytest.mark.parametrize("bad", [{"max_iterations": 0}, {"time_budget_s": 0.0}, {"time_budget_s": -1.0}])

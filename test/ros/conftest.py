@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from frame_makers import scene
 from rclpy.context import Context
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves test folders off the path
 
-from ros_harness import DOMAIN, NodeProcess, Peer, scene
+from ros_harness import DOMAIN, NodeProcess, Peer
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
-from depth_sr_ros.ros.messages import image_message
+from depth_sr_ros.messages.images import decode_depth
+from depth_sr_ros.ros.encoding import image_message
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "config" / "fastdds_large_data.xml"
@@ -310,6 +311,11 @@ class Peer:
         return status.level, status.message, {row.key: row.value for row in status.values}
 
 
+def depth_array(msg: Image) -> np.ndarray:
+    """The pixels of a depth message."""
+    return decode_depth(msg).pixels
+
+
 def nanoseconds(msg) -> int:
     return msg.header.stamp.sec * 1_000_000_000 + msg.header.stamp.nanosec
 
@@ -333,14 +339,3 @@ def camera_info(width: int, height: int, field: float = 1.0) -> CameraInfo:
     info.k = [focal, 0.0, width / 2 - 0.5, 0.0, focal, height / 2 - 0.5, 0.0, 0.0, 1.0]
     info.p = [focal, 0.0, width / 2 - 0.5, 0.0, 0.0, focal, height / 2 - 0.5, 0.0, 0.0, 0.0, 1.0, 0.0]
     return info
-
-
-def scene(width: int = 64, height: int = 48, scale: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A box before a slanted wall: depth (height, width) float32 metres and RGB at `scale` times that size."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[: height * scale, : width * scale] / (width * scale)
-    box = (abs(x - 0.45) < 0.17) & (abs(y - 0.35) < 0.14)
-    fine = np.where(box, 0.9, 2.0 + 0.8 * x).astype(np.float32)
-    depth = fine.reshape(height, scale, width, scale).mean((1, 3)).astype(np.float32)
-    rgb = np.where(box[..., None], [210, 60, 40], [60, 90, 160]) + rng.integers(-4, 5, (*box.shape, 3))
-    return depth, rgb.astype(np.uint8)

@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from depth_sr_ros.ros.messages import image_message
+from depth_sr_ros.ros.encoding import image_message
 
 
 def main() -> None:

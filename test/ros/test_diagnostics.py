@@ -6,11 +6,27 @@ import dataclasses
 
 import pytest
 
-from depth_sr_ros.ros.diagnostics import Level, Output, Statistics, Summary, Surroundings, Throttle, key_values, verdict
+from depth_sr_ros.inference.frames import Problem, ProblemKind, Severity
+from depth_sr_ros.ros.diagnostics import (
+    FrameStatistics,
+    Level,
+    PublishedFrame,
+    Summary,
+    Surroundings,
+    Throttle,
+    key_values,
+    verdict,
+)
 
 STREAMING = Summary(input_rate=30.0, output_rate=30.0, since_input=0.01)
 SILENT = Summary(since_input=None)
 LISTENING = Surroundings(listening_for=10.0)
+
+
+def meeting(summary: Summary, output_rate: float | None = None, **problems: str) -> Summary:
+    """`summary` with problems, kind to text, and another output rate if one is given."""
+    met = [Problem(ProblemKind[kind], text) for kind, text in problems.items()]
+    return dataclasses.replace(summary, problems=met, output_rate=output_rate or summary.output_rate)
 
 
 def around(**changes) -> Surroundings:
@@ -18,23 +34,25 @@ def around(**changes) -> Surroundings:
 
 
 def test_rates_latency_and_shares_over_the_window():
-    statistics = Statistics()
+    statistics = FrameStatistics()
     for i in range(300):
         at = i / 30
         statistics.depth_arrived(at)
         if i % 2 == 0:
-            statistics.published(Output(at + 0.02, 0.02 if i % 4 else 0.04, invalid_share=0.25, guided=i % 4 == 0))
+            statistics.published(
+                PublishedFrame(at + 0.02, 0.02 if i % 4 else 0.04, invalid_share=0.25, guided=i % 4 == 0)
+            )
     summary = statistics.summary(10.0)
     assert summary.input_rate == pytest.approx(30.0, rel=0.01)
     assert summary.output_rate == pytest.approx(15.0, rel=0.02)
     assert 0.02 <= summary.latency_p50 <= 0.04 and summary.latency_max == 0.04
     assert summary.invalid_share == 0.25 and summary.guided_share == pytest.approx(0.5, abs=0.02)
-    assert summary.counts["frames_in"] == 300 and summary.counts["frames_out"] == 150
+    assert (summary.counts.received, summary.counts.out) == (300, 150)
     assert summary.since_input == pytest.approx(10.0 - 299 / 30)
 
 
 def test_rates_fall_to_zero_when_the_stream_stops():
-    statistics = Statistics()
+    statistics = FrameStatistics()
     for i in range(60):
         statistics.depth_arrived(i / 30)
     assert statistics.summary(2.1).input_rate > 29
@@ -43,15 +61,16 @@ def test_rates_fall_to_zero_when_the_stream_stops():
 
 
 def test_trouble_is_reported_for_a_while_and_counted_for_ever():
-    statistics = Statistics()
-    statistics.trouble("rejected", "bad", now=1.0)
-    assert statistics.summary(2.0).trouble == {"rejected": "bad"}
+    statistics = FrameStatistics()
+    statistics.add_problem(Problem(ProblemKind.REJECTED, "bad"), now=1.0)
+    assert statistics.summary(2.0).problems == [Problem(ProblemKind.REJECTED, "bad")]
     later = statistics.summary(10.0)
-    assert later.trouble == {} and later.counts["rejected"] == 1
+    assert later.problems == [] and later.counts.problems == {ProblemKind.REJECTED: 1}
+    assert key_values(later, {})["frames_rejected"] == "1"
 
 
 def test_nothing_yet_reports_no_number():
-    rows = key_values(Statistics().summary(0.0), {"method": "bicubic"})
+    rows = key_values(FrameStatistics().summary(0.0), {"method": "bicubic"})
     assert rows["latency_ms_p50"] == rows["invalid_percent"] == "n/a"
     assert rows["method"] == "bicubic" and rows["frames_in"] == "0"
 
@@ -81,31 +100,70 @@ def test_numbers_are_in_their_units():
             ["QoS mismatch", "RELIABILITY", "qos_overrides.depth/image_raw.*.reliability"],
         ),
         (dataclasses.replace(STREAMING, since_input=7.0), LISTENING, Level.STALE, ["for 7 s"]),
-        (dataclasses.replace(SILENT, trouble={"rejected": "mono16 came"}), LISTENING, Level.ERROR, ["mono16 came"]),
-        (dataclasses.replace(STREAMING, trouble={"rejected": "mono16 came"}), LISTENING, Level.WARN, ["mono16 came"]),
-        (dataclasses.replace(STREAMING, trouble={"guide": "K = 0"}), LISTENING, Level.WARN, ["K = 0"]),
-        (dataclasses.replace(STREAMING, trouble={"camera_info": "none"}), LISTENING, Level.WARN, ["none"]),
-        (dataclasses.replace(STREAMING, trouble={"unguided": "no RGB"}), LISTENING, Level.ERROR, ["no RGB"]),
         (
-            dataclasses.replace(STREAMING, trouble={"failed": "memory", "guide": "K"}),
+            meeting(SILENT, REJECTED="mono16"),
+            LISTENING,
+            Level.ERROR,
+            ["mono16"],
+        ),
+        (
+            meeting(STREAMING, REJECTED="mono16"),
+            LISTENING,
+            Level.WARN,
+            ["mono16"],
+        ),
+        (
+            meeting(STREAMING, GUIDE="K = 0"),
+            LISTENING,
+            Level.WARN,
+            ["K = 0"],
+        ),
+        (
+            meeting(STREAMING, CAMERA_INFO="none"),
+            LISTENING,
+            Level.WARN,
+            ["none"],
+        ),
+        (
+            meeting(STREAMING, UNGUIDED="no RGB"),
+            LISTENING,
+            Level.ERROR,
+            ["no RGB"],
+        ),
+        (
+            dataclasses.replace(
+                STREAMING, problems=[Problem(ProblemKind.FAILED, "memory"), Problem(ProblemKind.GUIDE, "K")]
+            ),
             LISTENING,
             Level.ERROR,
             ["memory"],
         ),
         (
-            dataclasses.replace(STREAMING, output_rate=5.0, trouble={"dropped": ""}),
+            meeting(STREAMING, DROPPED="", output_rate=5.0),
             LISTENING,
             Level.WARN,
             ["30.0 Hz come in", "5.0 Hz go out"],
         ),
-        (dataclasses.replace(STREAMING, output_rate=29.0, trouble={"dropped": ""}), LISTENING, Level.OK, ["29.0 Hz"]),
+        (
+            meeting(STREAMING, DROPPED="", output_rate=29.0),
+            LISTENING,
+            Level.OK,
+            ["29.0 Hz"],
+        ),
     ],
 )
 def test_verdict(summary, surroundings, level, words):
-    got, text = verdict(summary, surroundings)
-    assert got == level, text
+    judged = verdict(summary, surroundings)
+    assert judged.level == level, judged.text
+    assert judged.silent == (level == Level.STALE), "silence is for the log, and nothing else is"
     for word in words:
-        assert word in text
+        assert word in judged.text
+
+
+def test_the_severity_of_a_problem_decides():
+    for kind in ProblemKind:
+        level = verdict(meeting(STREAMING, **{kind.name: "text"}), LISTENING).level
+        assert level == {Severity.ERROR: Level.ERROR, Severity.WARN: Level.WARN, Severity.NOTE: Level.OK}[kind.severity]
 
 
 def test_levels_are_those_of_the_message():

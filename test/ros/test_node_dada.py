@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ros_harness import scene
+from frame_makers import scene
+from ros_harness import depth_array
 
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.models import create_model
-from depth_sr_ros.ros.messages import depth_array
 from depth_sr_ros.zoo.card import ModelCard
 from depth_sr_ros.zoo.weight_files import save_weights
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from ros_harness import scene
+from frame_makers import scene
 
 pytestmark = pytest.mark.ros
 

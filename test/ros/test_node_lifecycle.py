@@ -6,15 +6,16 @@ import dataclasses
 
 import numpy as np
 import pytest
+from frame_makers import scene
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_harness import ROOT, header, scene
+from ros_harness import ROOT, depth_array, header
 from sensor_msgs.msg import Image
 
 from depth_sr_ros import DepthUpsampler
-from depth_sr_ros.ros.messages import depth_array, image_message
-from depth_sr_ros.ros.parameters import Settings
+from depth_sr_ros.inference.settings import Settings
+from depth_sr_ros.ros.encoding import image_message
 
 pytestmark = pytest.mark.ros
 
@@ -62,7 +63,7 @@ def test_configure_fails_politely_and_recovers(managed):
     level, text, _ = peer.next_status()
     assert level == b"\x02" and "cannot configure" in text
     assert "[ERROR]" in node.text() and "cannot configure" in node.text()
-    peer.set_parameters(weights_single="", method_single="bicubic")
+    peer.set_parameters(weights_single="auto", method_single="bicubic")
     assert peer.transition("configure") and peer.transition("activate")
     peer.wait_connected(rgb=False)
     peer.wait_served(DEPTH)
@@ -106,7 +107,7 @@ REFUSED = {
     "CUDA where there is none": ({"device": "cuda:97"}, "cuda"),
     "missing weights": ({"weights_single": "/no/such/file.safetensors", "method_single": "dsrnet"}, ""),
     "unknown kernel": ({"lr_kernel": "nearest"}, "auto, block_mean, bicubic"),
-    "a kernel that contradicts consistent": ({"consistent": True, "lr_kernel": "bicubic"}, "one of them was expected"),
+    "a kernel that contradicts consistent": ({"consistent": True, "lr_kernel": "bicubic"}, "expected one of them"),
     "short extrinsics": ({"extrinsics": [0.0, 1.0]}, "7 numbers"),
     "points without sensor_msgs_py": ({"publish_points": True}, "sensor_msgs_py"),
 }

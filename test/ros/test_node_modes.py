@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from ros_harness import camera_info, scene
+from frame_makers import scene
+from ros_harness import camera_info, depth_array
 
 from depth_sr_ros import DepthUpsampler
-from depth_sr_ros.ros.messages import depth_array
 
 pytestmark = pytest.mark.ros
 

@@ -6,12 +6,14 @@ import array
 
 import numpy as np
 import pytest
+from frame_makers import scene
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy, qos_profile_sensor_data
-from ros_harness import camera_info, header, scene
+from ros_harness import camera_info, depth_array, header
 
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.depth import from_metres, to_metres
-from depth_sr_ros.ros.messages import depth_array, image_message, scaled_camera_info
+from depth_sr_ros.messages.camera_info import decode_camera_info
+from depth_sr_ros.ros.encoding import image_message
 
 pytestmark = pytest.mark.ros
 
@@ -45,7 +47,7 @@ def test_camera_info_goes_beside_every_image(peer):
     for stamp in stamps:
         peer.receive(stamp)
         info = peer.receive_info(stamp)
-        expected = scaled_camera_info(camera_info(64, 48), 64, 48, 4, header(stamp))
+        expected = decode_camera_info(camera_info(64, 48)).scaled(64, 48, 4)
         assert (info.width, info.height, info.header) == (256, 192, header(stamp))
         np.testing.assert_allclose(info.k, expected.k)
         np.testing.assert_allclose(info.p, expected.p)

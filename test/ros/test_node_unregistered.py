@@ -12,12 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "replay"))
 
 from real_bags import KINECT_EXTRINSICS, UNREGISTERED
-from ros_harness import camera_info
+from ros_harness import camera_info, depth_array
 
 from depth_sr_ros import DepthUpsampler
 from depth_sr_ros.depth import to_metres
 from depth_sr_ros.resize import block_mean
-from depth_sr_ros.ros.messages import depth_array
 
 pytestmark = pytest.mark.ros
 SCALE = 4

@@ -1,23 +1,27 @@
-"""The parameter table: defaults, checks, and the automatic choice of methods."""
+"""Settings: defaults, checks, the table of parameters, and the automatic choice of methods."""
 
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
-from ros_harness import ROOT
 
+from depth_sr_ros.inference.settings import Settings, parameter_table
 from depth_sr_ros.models import list_models
-from depth_sr_ros.ros import parameters
-from depth_sr_ros.ros.parameters import Settings
 from depth_sr_ros.zoo.choice import bundled_cards
 
+ROOT = Path(__file__).parents[2]
 BAD = {
     "mode": ({"mode": "both"}, "mode must be one of auto, single, guided, got 'both'"),
     "size": ({"size": "huge"}, "size must be one of paper, lite"),
     "precision": ({"precision": "int8"}, "precision must be one of"),
     "tile": ({"tile": 5}, "at least 16"),
+    "scale beyond the range": ({"scale": 33}, "scale must be between 1 and 32, got 33"),
+    "negative slop": ({"sync_slop": -0.1}, "sync_slop must be between 0.0 and 1.0"),
     "unknown method": ({"method_single": "magic"}, "method_single must be one of auto, bicubic"),
     "guided method in the single slot": ({"method_single": "dada_rgb"}, "method_single must be one of"),
     "single method in the guided slot": ({"method_guided": "bicubic"}, "method_guided must be one of"),
@@ -92,11 +96,29 @@ def test_an_explicit_method_is_taken_as_it_is():
 
 
 def test_every_parameter_is_described_and_the_shipped_yaml_holds_the_defaults():
-    names = {field.name for field in dataclasses.fields(Settings)}
-    assert names == set(parameters._DESCRIPTIONS)
+    table = parameter_table()
+    assert [spec.name for spec in table] == [field.name for field in dataclasses.fields(Settings)]
+    assert all(len(spec.description) > 20 for spec in table)
     shipped = yaml.safe_load((ROOT / "config" / "depth_sr.yaml").read_text())["/**"]["ros__parameters"]
     shipped["extrinsics"] = tuple(shipped["extrinsics"])
-    assert shipped == {field.name: field.default for field in dataclasses.fields(Settings)}
+    assert shipped == {spec.name: spec.default for spec in table}
+
+
+def test_defaults_lie_within_ranges_and_choices():
+    for spec in parameter_table():
+        assert not spec.choices or spec.default in spec.choices, spec.name
+        assert spec.minimum is None or spec.minimum <= spec.default <= spec.maximum, spec.name
+    assert {spec.name for spec in parameter_table() if spec.read_only} == {"autostart"}
+
+
+def test_the_pipeline_needs_no_ros():
+    script = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['rclpy', 'sensor_msgs', 'std_msgs', 'rcl_interfaces']))\n"
+        "import depth_sr_ros.inference.pipeline, depth_sr_ros.inference.pairing\n"
+        "import depth_sr_ros.messages.images, depth_sr_ros.messages.camera_info\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
 def test_weights_that_are_named_decide_the_automatic_method():

@@ -1,4 +1,4 @@
-"""Guides from messages: which pixels RGB saw, and where the extrinsics come from, tf included. Without DDS traffic."""
+"""Where the extrinsics come from: tf, by the images' frame_ids. Without DDS traffic."""
 
 from __future__ import annotations
 
@@ -7,76 +7,22 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from frame_makers import frame_pair, scene
 from geometry_msgs.msg import TransformStamped
 from rclpy.parameter import Parameter
-from ros_harness import camera_info, header, rgb_message, scene
+from ros_harness import header
 
-from depth_sr_ros.inference.pairing import Frame
-from depth_sr_ros.ros.guidance import GuideError, GuideMaker
-from depth_sr_ros.ros.messages import image_message
+from depth_sr_ros.inference.frames import ProblemKind
+from depth_sr_ros.inference.guidance import Guide, GuideError, GuideMaker
 from depth_sr_ros.ros.node import SrNode
-from depth_sr_ros.ros.parameters import Settings
-from depth_sr_ros.ros.pipeline import Pipeline
 from depth_sr_ros.ros.transforms import TransformError, Transforms
 
 DEPTH, RGB = scene(32, 24)
 SHIFT = (-0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
-def make_guide(maker: GuideMaker, rgb_frame: str = "rgb", rgb_field: float = 1.0):
-    rgb = rgb_message(RGB, header(0, rgb_frame))
-    return maker(DEPTH, "depth", camera_info(32, 24), rgb, camera_info(128, 96, field=rgb_field))
-
-
-def test_unregistered_rgb_brings_its_mask():
-    guide = make_guide(GuideMaker(4, SHIFT))
-    assert guide.pixels.shape == (96, 128, 3) and guide.seen.shape == (96, 128) and guide.seen.dtype == bool
-    assert 0.5 < guide.seen.mean() < 1.0
-
-
-def test_registered_rgb_that_sees_a_little_less_leaves_the_border_unseen():
-    whole = make_guide(GuideMaker(4), "depth")
-    assert whole.seen is None
-    narrow = make_guide(GuideMaker(4), "depth", rgb_field=1.03)
-    assert not narrow.seen[:, 0].any() and narrow.seen[10:-10, 10:-10].all()
-
-
-def test_the_view_changes_with_what_it_follows_from():
-    views = [
-        make_guide(GuideMaker(4, SHIFT)).view,
-        make_guide(GuideMaker(4, (-0.06, *SHIFT[1:]))).view,
-        make_guide(GuideMaker(4, SHIFT), rgb_field=1.1).view,
-        make_guide(GuideMaker(4, assume_registered=True)).view,
-    ]
-    assert len(set(views)) == 4
-    assert make_guide(GuideMaker(4, SHIFT)).view == views[0]
-
-
-def test_frames_of_a_stream_start_warm_until_the_view_changes():
-    """Stamps of the messages make the video."""
-    pipeline = Pipeline(Settings(method_single="bicubic", method_guided="dada_rgb", extrinsics=SHIFT))
-
-    def run(stamp: float):
-        frame = Frame(stamp, (image_message(DEPTH, header(0, "depth")), DEPTH), arrival=0.0)
-        frame.info, frame.rgb_info = camera_info(32, 24), camera_info(128, 96)
-        frame.rgb = rgb_message(RGB, header(0, "rgb"))
-        result = pipeline.run(frame)
-        assert result.guided
-        return result.solve
-
-    assert [run(stamp).warm for stamp in (1.0, 1.1, 1.2, 0.9, 1.0)] == [False, True, True, False, True]
-    pipeline.adopt(Settings(method_single="bicubic", method_guided="dada_rgb", extrinsics=(-0.06, *SHIFT[1:])))
-    assert not run(1.1).warm
-    assert run(1.2).iterations < 10
-    changed = Settings(
-        method_single="bicubic", method_guided="dada_rgb", extrinsics=SHIFT, max_iterations=2, time_budget_ms=5e4
-    )
-    assert pipeline.fits(changed), "a budget needs no new method"
-    pipeline.adopt(changed)
-    solve = run(1.3)
-    assert (solve.iterations, solve.budget_ended) == (2, True)
-    pipeline.adopt(Settings(method_single="bicubic", method_guided="dada_rgb", extrinsics=SHIFT, time_budget_ms=1e-6))
-    assert run(9.0).iterations == 0
+def make_guide(maker: GuideMaker, rgb_frame: str = "rgb") -> Guide:
+    return maker(frame_pair(DEPTH, RGB, 1.0, "depth", rgb_frame), DEPTH)
 
 
 # ---- tf, by a module with the names of the real tf2_ros: it is not to be had outside a ROS installation
@@ -183,11 +129,6 @@ def test_a_guide_by_tf_is_the_guide_by_the_same_numbers(tf2_ros):
     assert make_guide(maker, "depth").seen is None, "one frame_id is registered, whatever tf says"
 
 
-def test_without_tf_the_message_names_the_ways_out():
-    with pytest.raises(GuideError, match=r"set extrinsics .* or extrinsics_from_tf"):
-        make_guide(GuideMaker(4))
-
-
 def make_node(ros_context, **values) -> SrNode:
     values = {"method_single": "bicubic", "method_guided": "dada_rgb", "autostart": False, **values}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
@@ -201,15 +142,13 @@ def test_the_node_listens_to_tf_while_it_is_asked_to(ros_context, tf2_ros):
         node.trigger_configure()
         first = StaticListener.last
         assert first.node is node and first.open
-        frame = Frame(1.0, (image_message(DEPTH, header(0, "depth")), DEPTH), arrival=0.0)
-        frame.info, frame.rgb_info = camera_info(32, 24), camera_info(128, 96)
-        frame.rgb = rgb_message(RGB, header(0, "rgb"))
+        frame = frame_pair(DEPTH, RGB, 1.0, "depth", "rgb")
         result = node._pipeline.run(frame)
-        assert not result.guided and "tf has no transform" in dict(result.trouble)["guide"]
+        assert not result.guided and "tf has no transform" in dict(result.problems)[ProblemKind.GUIDE]
         first.buffer.set_transform_static(rgb_from_depth(-0.05), "test")
         assert node._pipeline.run(frame).guided
         (refused,) = node.set_parameters([Parameter("extrinsics", value=list(SHIFT))])
-        assert not refused.successful and "one source was expected" in refused.reason
+        assert not refused.successful and "expected one source" in refused.reason
         assert node.set_parameters([Parameter("extrinsics_from_tf", value=False)])[0].successful
         assert not first.open and not node._pipeline.run(frame).guided
         assert node.set_parameters([Parameter("extrinsics_from_tf", value=True)])[0].successful

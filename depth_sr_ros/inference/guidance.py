@@ -1,4 +1,4 @@
-"""From an RGB message to a guide in the high-resolution depth view, or a reason why there is none."""
+"""From a colour image to a guide in the high-resolution depth view, or a reason why there is none."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image
 
 from ..camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, project_guide
-from .messages import colour_array, distortion, distortion_hint, intrinsics
+from .calibration import Calibration, distortion_hint
+from .frames import FramePair
+
+FindExtrinsics = Callable[[str, str], Extrinsics]
+"""Asked with (RGB frame, depth frame); raises ValueError when it does not know."""
 
 
 class GuideError(ValueError):
-    """RGB that cannot guide: says what came, what was expected and what to do."""
+    """RGB that cannot guide: says why, what was expected and what to do."""
 
 
 class Guide(NamedTuple):
@@ -39,8 +42,7 @@ class GuideMaker:
         scale: upsampling factor.
         extrinsics: x y z qx qy qz qw, depth to RGB camera; empty: the pair must be registered.
         assume_registered: take different frame_ids without extrinsics for registered too.
-        find_extrinsics: asked with (RGB frame, depth frame) where the two differ and `extrinsics` is empty; raises
-            ValueError when it does not know. None: nobody to ask.
+        find_extrinsics: asked where the two frames differ and `extrinsics` is empty; None: nobody to ask.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class GuideMaker:
         scale: int,
         extrinsics: tuple[float, ...] = (),
         assume_registered: bool = False,
-        find_extrinsics: Callable[[str, str], Extrinsics] | None = None,
+        find_extrinsics: FindExtrinsics | None = None,
     ):
         self.scale = scale
         self.extrinsics = Extrinsics.from_xyz_quaternion(extrinsics) if extrinsics else None
@@ -57,34 +59,38 @@ class GuideMaker:
         self._warp: RegisteredWarp | None = None
         self._distortion_told: tuple | None = None
 
-    def __call__(
-        self,
-        depth: np.ndarray,
-        depth_frame: str,
-        depth_info: CameraInfo | None,
-        rgb: Image,
-        rgb_info: CameraInfo | None,
-    ) -> Guide:
-        """The guide (h * scale, w * scale) for `depth` (h, w) float32 metres, NaN invalid.
+    def __call__(self, pair: FramePair, depth: np.ndarray) -> Guide:
+        """The guide (h * scale, w * scale) from the RGB of `pair` for its `depth`, (h, w) float32 metres, NaN invalid.
 
         Raises:
             GuideError: when a camera_info is missing, uncalibrated or of another size, the pair is not registered and
-                no extrinsics are known, the views do not overlap, or the RGB image is damaged.
+                no extrinsics are known, the views do not overlap, or there is no RGB image that can be read.
         """
-        for name, info in (("depth/camera_info", depth_info), ("rgb/camera_info", rgb_info)):
-            if info is None:
-                raise GuideError(f"guidance needs {name}, none came: publish or remap it, or set mode to single")
-        extrinsics = self._extrinsics(depth_frame, rgb.header.frame_id)
+        rgb = pair.rgb
+        if rgb is None:
+            raise GuideError("no RGB image: expected one within sync_slop of the depth image")
+        depth_info = _needed(pair.depth_info, "depth/camera_info")
+        rgb_info = _needed(pair.rgb_info, "rgb/camera_info")
+        extrinsics = self._extrinsics(pair.depth.frame_id, rgb.frame_id)
         try:
-            camera_hr = intrinsics(depth_info, depth.shape[1], depth.shape[0]).scaled(self.scale)
-            camera_rgb = intrinsics(rgb_info, rgb.width, rgb.height)
-            pixels = colour_array(rgb)
+            camera_hr = depth_info.intrinsics(depth.shape[1], depth.shape[0]).scaled(self.scale)
+            camera_rgb = rgb_info.intrinsics(rgb.width, rgb.height)
+            pixels = np.ascontiguousarray(rgb.decode())
         except ValueError as error:
             raise GuideError(f"RGB cannot guide: {error}") from None
-        pixels = np.ascontiguousarray(pixels)
         if extrinsics is None:
             return self._registered(pixels, camera_hr, camera_rgb)
         return self._projected(pixels, depth, camera_hr, camera_rgb, extrinsics)
+
+    def distortion_notice(self, guide: Guide, depth_info: Calibration, rgb_info: Calibration) -> str | None:
+        """A warning that lens distortion displaces `guide`, once per pair of lenses; None where it does not."""
+        lenses = depth_info.distortion, rgb_info.distortion
+        # depth registered to raw RGB has the same distortion, and both images then agree pixel by pixel
+        harmless = not any(lenses) or (not guide.projected and lenses[0] == lenses[1])
+        if harmless or lenses == self._distortion_told:
+            return None
+        self._distortion_told = lenses
+        return distortion_hint("bringing RGB into the depth view", depth_info, rgb_info)
 
     def _extrinsics(self, depth_frame: str, rgb_frame: str) -> Extrinsics | None:
         """Depth to RGB camera; None for a registered pair."""
@@ -98,20 +104,10 @@ class GuideMaker:
         if self.assume_registered:
             return None
         raise GuideError(
-            f"depth in frame {depth_frame!r} and RGB in frame {rgb_frame!r} came without extrinsics, one "
-            "frame was expected: switch the driver's depth registration on, set extrinsics (depth to RGB) or "
+            f"RGB in frame {rgb_frame!r} is not registered to depth in frame {depth_frame!r}, and no extrinsics are "
+            "known: expected one frame_id; switch the driver's depth registration on, set extrinsics (depth to RGB) or "
             "extrinsics_from_tf, or set assume_registered if they are registered after all"
         )
-
-    def distortion_notice(self, guide: Guide, depth_info: CameraInfo, rgb_info: CameraInfo) -> str | None:
-        """A warning that lens distortion displaces `guide`, once per pair of lenses; None where it does not."""
-        lenses = distortion(depth_info), distortion(rgb_info)
-        # depth registered to raw RGB has the same distortion, and both images then agree pixel by pixel
-        harmless = not any(lenses) or (not guide.projected and lenses[0] == lenses[1])
-        if harmless or lenses == self._distortion_told:
-            return None
-        self._distortion_told = lenses
-        return distortion_hint("bringing RGB into the depth view", depth_info, rgb_info)
 
     def _registered(self, pixels: np.ndarray, camera_hr: Intrinsics, camera_rgb: Intrinsics) -> Guide:
         if self._warp is None or (self._warp.depth_hr, self._warp.rgb) != (camera_hr, camera_rgb):
@@ -119,9 +115,10 @@ class GuideMaker:
         share = float(self._warp.seen.mean())
         if share < MIN_REGISTERED_VIEW:
             raise GuideError(
-                f"RGB of {camera_rgb.width}x{camera_rgb.height} came for depth of {camera_hr.width}x{camera_hr.height} "
-                f"(upsampled) and shows {100 * share:.0f} % of its view, the same view was expected (equal aspect, "
-                "camera_infos that differ by scale): use the registered RGB and its own camera_info, or set extrinsics"
+                f"RGB of {camera_rgb.width}x{camera_rgb.height} shows {100 * share:.0f} % of the depth view of "
+                f"{camera_hr.width}x{camera_hr.height} (upsampled): expected at least "
+                f"{100 * MIN_REGISTERED_VIEW:.0f} % (equal aspect, camera_infos that differ by scale); use the "
+                "registered RGB and its own camera_info, or set extrinsics"
             )
         seen = None if share == 1.0 else self._warp.seen
         return Guide(self._warp(pixels), seen, False, (camera_hr, camera_rgb))
@@ -140,3 +137,9 @@ class GuideMaker:
             raise GuideError(str(error)) from None
         motion = (*extrinsics.rotation.ravel(), *extrinsics.translation)
         return Guide(guide, seen, True, (camera_hr, camera_rgb, motion))
+
+
+def _needed(info: Calibration | None, topic: str) -> Calibration:
+    if info is None:
+        raise GuideError(f"no {topic}, which guidance needs: publish or remap it, or set mode to single")
+    return info
