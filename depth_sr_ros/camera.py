@@ -74,53 +74,6 @@ class Intrinsics:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
 
 
-def intrinsics_of_info(info, width: int, height: int) -> Intrinsics:
-    """The camera of an image of `width` x `height` that a sensor_msgs/CameraInfo belongs to.
-
-    K holds for the unbinned sensor: the region of interest is cut out of it first, then binning divides (REP 104).
-
-    Args:
-        info: anything with CameraInfo's fields: a message of rclpy or of rosbags.
-        width: of the image, pixels.
-        height: of the image, pixels.
-
-    Raises:
-        ValueError: when K is not set, ROI or binning leave no image, or the sizes do not belong together.
-    """
-    k = [float(value) for value in info.k]
-    if not (k[0] > 0 and k[4] > 0 and np.isfinite(k).all()):
-        raise ValueError(
-            f"camera_info of {info.header.frame_id!r} came with K = 0 (uncalibrated), fx, fy > 0 were expected: "
-            "calibrate the camera or set its camera_info_url"
-        )
-    try:
-        camera = _windowed(info, k)
-    except ValueError:
-        raise ValueError(
-            f"camera_info of {info.header.frame_id!r} came for {info.width}x{info.height} pixels with an ROI of "
-            f"{info.roi.width}x{info.roi.height} and binning {info.binning_x}x{info.binning_y}, which leaves no image; "
-            "zeros (all of it, no binning) or fitting values were expected: correct the driver's camera_info"
-        ) from None
-    if (camera.width, camera.height) != (width, height):
-        raise ValueError(
-            f"camera_info of {info.header.frame_id!r} came for {camera.width}x{camera.height} pixels "
-            f"(binning and ROI applied) with an image of {width}x{height}, equal sizes were expected: "
-            "remap the camera_info that belongs to this image"
-        )
-    return camera
-
-
-def _windowed(info, k: list[float]) -> Intrinsics:
-    """The camera after ROI and binning; ValueError when no pixel is left."""
-    camera = Intrinsics(k[0], k[4], k[2], k[5], max(1, info.width), max(1, info.height))
-    if (info.roi.width or info.roi.height) and (info.roi.width, info.roi.height) != (info.width, info.height):
-        camera = camera.cropped(info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height)
-    bin_x, bin_y = max(1, info.binning_x), max(1, info.binning_y)
-    if bin_x > 1 or bin_y > 1:
-        camera = camera.resized(camera.width // bin_x, camera.height // bin_y)
-    return camera
-
-
 @dataclass(frozen=True)
 class Extrinsics:
     """The rigid motion from the depth camera's optical frame to the RGB camera's: p_rgb = R p_depth + t (REP 103).

@@ -1,11 +1,7 @@
-"""The demo: a synthetic recording (or yours) through the real node, guided and single, with metrics and a picture.
-
-`python -m depth_sr_ros.replay.demo [--bag BAG] [--out DIR] [--method auto] [--scale 4]`
-"""
+"""The demo: a synthetic recording (or yours) through the real node, guided and single, with metrics and a picture."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -16,13 +12,11 @@ import numpy as np
 
 from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.replay.evaluate import Progress, Replay, evaluate
-from depth_sr_ros.replay.methods import MethodChoice
 from depth_sr_ros.replay.metrics_file import ordered, write_metrics
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import open_bag
 from depth_sr_ros.replay.writing import BagWriter
 from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
-from depth_sr_ros.zoo.choice import default_method
 
 SEED = 11
 DURATION_S = 2.0
@@ -125,26 +119,32 @@ def run_demo(
     Raises:
         BagError, PlayError, ValueError: as `evaluate.replay`.
     """
-    choice, out = MethodChoice.parse(method), Path(out)
-    settings = Replay(method=method, scale=scale, live=True)
+    out, request = Path(out), Replay(method=method, scale=scale, live=True)
     with tempfile.TemporaryDirectory(prefix="depth_sr_demo_") as folder:
         synthetic = not bag
-        also_single = synthetic and choice.mode != "single"
+        also_single = synthetic and request.settings().mode != "single"
         if synthetic:
             _check_scale(scale)
-            if choice.mode == "auto":
-                choice, settings = MethodChoice("guided"), with_changes(settings, method="guided")
-            networks = {choice.network or default_method(choice.mode == "guided", scale)[0]}
-            networks |= {default_method(False, scale)[0]} if also_single else set()
+            if method == "auto":
+                request = with_changes(request, method="guided")
+            networks = _networks(request)
+            if also_single:
+                networks |= _networks(with_changes(request, method="single"))
             progress("measuring this machine", 0, 1)
             rate = sustainable_rate(networks, scale)
             progress("measuring this machine", 1, 1)
             bag = make_demo_bag(Path(folder) / "demo_bag", scale, rate_hz=rate, progress=progress)
-        metrics = _run(bag, out, settings, "panel.png", progress)
+        metrics = _run(bag, out, request, "panel.png", progress)
         if also_single:
-            metrics["single"] = _run(bag, out, with_changes(settings, method="single"), "panel_single.png", progress)
+            metrics["single"] = _run(bag, out, with_changes(request, method="single"), "panel_single.png", progress)
     write_metrics(metrics, out / "metrics.json")
     return ordered(metrics)
+
+
+def _networks(request: Replay) -> set[str]:
+    """The method that a replay runs; not of mode auto, which may run two."""
+    settings = request.settings()
+    return {(settings.guided_method() if settings.mode == "guided" else settings.single_method())[0]}
 
 
 def _check_scale(scale: int) -> None:
@@ -152,15 +152,9 @@ def _check_scale(scale: int) -> None:
         raise ValueError(f"the demo's pictures are {SIZE[0]}x{SIZE[1]}: scale must divide both, got {scale}")
 
 
-def _run(bag: str | Path, out: Path, settings: Replay, picture: str, progress: Progress) -> dict:
+def _run(bag: str | Path, out: Path, request: Replay, picture: str, progress: Progress) -> dict:
     with open_bag(bag) as opened:
-        metrics, example = evaluate(opened, out, settings, progress)
+        metrics, example = evaluate(opened, out, request, progress)
     if example is not None:
         draw_panel(example, out / picture, metrics["method"], metrics["scale"], metrics)
     return ordered(metrics)
-
-
-if __name__ == "__main__":
-    from depth_sr_ros.cli import main
-
-    sys.exit(main(["demo", *sys.argv[1:]]))

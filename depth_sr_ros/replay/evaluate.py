@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from depth_sr_ros.camera import Extrinsics
-from depth_sr_ros.replay.methods import MethodChoice
+from depth_sr_ros.inference.counts import FrameCounts
+from depth_sr_ros.inference.settings import AUTO, Settings, parameter_table
+from depth_sr_ros.models import diffuses, list_models
+from depth_sr_ros.replay.methods import method_settings
 from depth_sr_ros.replay.metrics_file import latency_metrics, ordered, write_metrics
 from depth_sr_ros.replay.node_process import NodeProcess, use_large_messages
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import Bag, open_bag
-from depth_sr_ros.replay.scoring import Example, Scorer, most_telling
+from depth_sr_ros.replay.scoring import Example, ReplayedFrame, Scorer, most_telling
+
+if TYPE_CHECKING:
+    from depth_sr_ros.replay.playing import Recording
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and the total."""
@@ -51,14 +57,17 @@ class Replay:
     extrinsics: tuple[float, ...] = ()
     lr_kernel: str | None = None
 
-    def __post_init__(self):
-        if self.extrinsics:
-            Extrinsics.from_xyz_quaternion(self.extrinsics)
-        MethodChoice.parse(self.method).check_kernel(self.lr_kernel)
+    def __post_init__(self) -> None:
+        settings = self.settings()
+        if self.lr_kernel is not None and not settings.uses_lr_kernel:
+            raise ValueError(
+                f"lr_kernel {self.lr_kernel!r} with method {self.method!r}, which does not diffuse and is held to no "
+                f"kernel: leave it out, or choose one of auto, guided, {', '.join(filter(diffuses, list_models()))}"
+            )
         if self.assume_registered and self.extrinsics:
             raise ValueError("--assume-registered and --extrinsics contradict: give the one that holds for this camera")
         for name in ("assume_registered", "extrinsics"):
-            if getattr(self, name) and not MethodChoice.parse(self.method).may_guide:
+            if getattr(self, name) and settings.mode == "single":
                 raise ValueError(
                     f"--{name.replace('_', '-')} says how RGB lies, and method {self.method!r} takes none: leave it "
                     "out, or choose auto, guided or a guided network"
@@ -67,19 +76,35 @@ class Replay:
             for name in ("assume_registered", "extrinsics", "lr_kernel"):
                 if getattr(self, name):
                     raise ValueError(
-                        f"--{name.replace('_', '-')} came with --external, and the running node has its own: set its "
+                        f"--{name.replace('_', '-')} with --external: the running node has its own; set its "
                         f"parameter {name}"
                     )
 
+    def settings(self) -> Settings:
+        """What these options set, checked.
+
+        Raises:
+            ValueError: no such method or scale, or options that do not go together.
+        """
+        settings = Settings(
+            scale=self.scale,
+            assume_registered=self.assume_registered,
+            extrinsics=tuple(float(value) for value in self.extrinsics),
+            lr_kernel=AUTO if self.lr_kernel is None else self.lr_kernel,
+            **method_settings(self.method),
+        )
+        settings.check()
+        return settings
+
     def node_parameters(self) -> dict[str, object]:
-        """The node's parameters that carry these settings."""
-        parameters = {**MethodChoice.parse(self.method).node_parameters(), "scale": self.scale}
-        parameters["assume_registered"] = self.assume_registered
-        if self.extrinsics:
-            parameters["extrinsics"] = [float(value) for value in self.extrinsics]
-        if self.lr_kernel is not None:
-            parameters["lr_kernel"] = self.lr_kernel
-        return parameters
+        """The node's parameters that carry these settings: those that differ from their defaults, and the method."""
+        settings = self.settings()
+        named = {spec.name: (getattr(settings, spec.name), spec.default) for spec in parameter_table()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, (value, default) in named.items()
+            if value != default or name in ("mode", "scale")
+        }
 
 
 def replay(
@@ -115,26 +140,39 @@ def replay(
     return ordered(metrics)
 
 
-def evaluate(bag: Bag, out: Path, settings: Replay, progress: Progress) -> tuple[dict, Example | None]:
+@dataclass(frozen=True)
+class _Run:
+    """A replay under way.
+
+    Attributes:
+        scale: upsampling factor.
+        total: frames to be scored, at most.
+        frames: what comes out.
+        metrics: what is known once `frames` is at its end.
+    """
+
+    scale: int
+    total: int
+    frames: Iterator[ReplayedFrame]
+    metrics: Callable[[], dict[str, Any]]
+
+
+def evaluate(bag: Bag, out: Path, settings: Replay, progress: Progress) -> tuple[dict[str, Any], Example | None]:
     """Replay an open recording; the metrics, and the frame for the picture (None when nothing came out)."""
-    choice = MethodChoice.parse(settings.method)
-    run = _live if settings.live else _offline
-    metrics, results = run(bag, choice, out, settings, progress)
-    scorer = Scorer(bag, metrics["scale"])
-    total = metrics["frames_out"] if settings.live else metrics["frames_in"]
+    run = _live(bag, out, settings, progress) if settings.live else _offline(bag, settings)
+    scorer = Scorer(bag, run.scale)
     latencies: list[float] = []
 
-    def scored() -> Iterable[Example]:
-        for done, result in enumerate(results, start=1):
-            latencies.append(result.latency_s)
-            example = scorer.add(result)
-            progress("scoring" if settings.live else "upsampling", done, total)
+    def scored() -> Iterator[Example]:
+        for done, frame in enumerate(run.frames, start=1):
+            latencies.append(frame.latency_s)
+            example = scorer.add(frame)
+            progress("scoring" if settings.live else "upsampling", done, run.total)
             if example is not None:
                 yield example
 
-    example = most_telling(iter(scored()))
-    if not settings.live:
-        metrics["frames_out"] = len(latencies)
+    example = most_telling(scored())
+    metrics = run.metrics()
     metrics |= latency_metrics(latencies)
     metrics["frames_lost"] = metrics["frames_in"] - metrics["frames_out"]
     metrics |= scorer.summary()
@@ -142,65 +180,75 @@ def evaluate(bag: Bag, out: Path, settings: Replay, progress: Progress) -> tuple
     return metrics, example
 
 
-def _offline(bag: Bag, choice: MethodChoice, out: Path, settings: Replay, progress: Progress):
-    from depth_sr_ros.replay.offline import run_offline
+def _offline(bag: Bag, request: Replay) -> _Run:
+    from depth_sr_ros.replay.offline import OfflineReplay
 
-    upsampler, results, notes = run_offline(
-        bag, choice, settings.scale, settings.assume_registered, settings.extrinsics, settings.lr_kernel
-    )
-    metrics = {
-        "frames_in": bag.count("depth"),
-        "frames_out": 0,
-        "method": upsampler.method,
-        "weights": upsampler.weights,
-        "scale": settings.scale,
-        "bag": bag.path.name,
-        "live": False,
-        "notes": notes,
-    }
-    return metrics, results
+    settings = request.settings()
+    offline = OfflineReplay(bag, settings)
+
+    def metrics() -> dict[str, Any]:
+        counts = offline.counts
+        guided_share = counts.guided / counts.out if counts.out else None
+        running = offline.pipeline.running(guided_share)
+        return {
+            **counts.rows(),
+            "method": running.method,
+            "weights": running.weights,
+            "scale": settings.scale,
+            "mode": settings.mode,
+            "bag": bag.path.name,
+            "live": False,
+            "guided_share": guided_share,
+            "notes": offline.notes(),
+        }
+
+    return _Run(settings.scale, bag.count("depth"), offline.frames(), metrics)
 
 
-def _live(bag: Bag, choice: MethodChoice, out: Path, settings: Replay, progress: Progress):
+def _live(bag: Bag, out: Path, request: Replay, progress: Progress) -> _Run:
     use_large_messages()
     from depth_sr_ros.replay.playing import Player, PlayError
 
-    node, log = None, out / f"node_{choice.network or choice.mode}.log"
-    if not settings.external:
-        node = NodeProcess(settings.node_parameters(), log, settings.namespace)
+    node, log = None, out / f"node_{request.method}.log"
+    if not request.external:
+        node = NodeProcess(request.node_parameters(), log, request.namespace)
 
     def alive() -> None:
         code = None if node is None else node.exit_code()
-        if code is not None:
+        if node is not None and code is not None:
             raise PlayError(f"the node ended with code {code}; its last words ({log}):\n{node.last_words()}")
 
     exit_code = None
     try:
-        with Player(bag, settings.namespace, alive) as player:
+        with Player(bag, request.namespace, alive) as player:
             progress("waiting for the node", 0, 1)
-            player.wait_for_node(settings.startup_s)
+            player.wait_for_node(request.startup_s)
             total = bag.count("depth")
-            recording = player.play(settings.rate, lambda sent, received: progress("playing", sent, total))
+            recording = player.play(request.rate, lambda sent, received: progress("playing", sent, total))
     finally:
         if node is not None:
             exit_code = node.stop()
-    return _live_metrics(bag, choice, settings, recording, exit_code), recording.results()
+    metrics = _live_metrics(bag, request, recording, exit_code)
+    return _Run(metrics["scale"], recording.frames_out, recording.results(), lambda: metrics)
 
 
-def _live_metrics(bag: Bag, choice: MethodChoice, settings: Replay, recording, exit_code: int | None) -> dict:
+def _live_metrics(bag: Bag, request: Replay, recording: Recording, exit_code: int | None) -> dict[str, Any]:
     parameters, told, duration = recording.parameters, recording.diagnostics, recording.duration_s
-    mode = parameters.get("mode", choice.mode)
-    dropped, guided = _number(told.get("frames_dropped")), _number(told.get("guided_percent"))
+    mode = parameters.get("mode", request.settings().mode)
+    guided = _number(told.get("guided_percent"))
+    # a node that ran before this replay has counted more than its frames
+    counts = {} if request.external else {name: _count(told.get(name)) for name in FrameCounts().rows()}
     return {
+        **counts,
         "frames_in": recording.frames_in,
         "frames_out": recording.frames_out,
-        "method": told.get("method") or choice.network or mode,
+        "method": told.get("method") or request.method,
         "weights": None if told.get("weights") == "none" else told.get("weights"),
-        "scale": int(parameters.get("scale", settings.scale)),
+        "scale": int(parameters.get("scale", request.scale)),
         "mode": mode,
         "bag": bag.path.name,
         "live": True,
-        "frames_dropped_by_node": None if dropped is None else int(dropped),
+        "frames_dropped_by_node": _count(told.get("frames_dropped")),
         "guided_share": None if guided is None else guided / 100,
         "infos_out": recording.infos_out,
         "duplicates": recording.duplicates,
@@ -211,8 +259,13 @@ def _live_metrics(bag: Bag, choice: MethodChoice, settings: Replay, recording, e
     }
 
 
+def _count(text: str | None) -> int | None:
+    number = _number(text)
+    return None if number is None else int(number)
+
+
 def _number(text: str | None) -> float | None:
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return None if text is None else float(text)
+    except ValueError:
         return None

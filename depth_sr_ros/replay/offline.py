@@ -1,144 +1,156 @@
-"""Replay without ROS: the upsampler on the recording's frames, paired with RGB by stamp."""
+"""Replay without ROS: the node's pairing and pipeline on a recording's messages, with recording time as the clock."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
-import numpy as np
+from depth_sr_ros.depth import to_metres
+from depth_sr_ros.inference.calibration import seconds
+from depth_sr_ros.inference.counts import FrameCounts
+from depth_sr_ros.inference.frames import FramePair, Problem, ProblemKind, Severity
+from depth_sr_ros.inference.pairing import LOOPED, Pairer
+from depth_sr_ros.inference.pipeline import Pipeline
+from depth_sr_ros.inference.settings import AUTO, Settings
+from depth_sr_ros.messages.camera_info import decode_camera_info
+from depth_sr_ros.messages.errors import DecodeError
+from depth_sr_ros.messages.images import decode_colour, decode_depth
+from depth_sr_ros.replay.reading import Bag, BagError, RawMessage, cdr_stamp
+from depth_sr_ros.replay.scoring import ReplayedFrame
 
-from depth_sr_ros.camera import MIN_REGISTERED_VIEW, Extrinsics, Intrinsics, RegisteredWarp, project_guide
-from depth_sr_ros.inference.upsampler import DepthUpsampler
-from depth_sr_ros.models import diffuses
-from depth_sr_ros.replay.images import ImageError, decode_colour, decode_depth, decode_intrinsics, stamp_of
-from depth_sr_ros.replay.methods import MethodChoice
-from depth_sr_ros.replay.reading import Bag, BagError
-from depth_sr_ros.replay.scoring import Result
-from depth_sr_ros.zoo.choice import AUTO, default_method
-
-SYNC_SLOP_NS = 20_000_000
-"""Depth and RGB whose stamps differ by at most this are a pair (20 ms)."""
-
-GuideMaker = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""RGB as recorded and the depth (h, w) beside it -> guide (H, W, 3) in the HR depth view, and where RGB saw it (H, W);
-`ImageError` where this frame's RGB cannot guide."""
+_KIND_OF_DAMAGE = {
+    "depth": ProblemKind.REJECTED,
+    "depth_info": ProblemKind.CAMERA_INFO,
+    "rgb": ProblemKind.GUIDE,
+    "rgb_info": ProblemKind.CAMERA_INFO,
+}
 
 
-def run_offline(
-    bag: Bag,
-    choice: MethodChoice,
-    scale: int,
-    assume_registered: bool = False,
-    extrinsics: tuple[float, ...] = (),
-    lr_kernel: str | None = None,
-    weights: str | Path = AUTO,
-    **options,
-) -> tuple[DepthUpsampler, Iterator[Result], list[str]]:
-    """Upsample every depth frame of a recording.
+class OfflineReplay:
+    """Feeds a recording to the node's `Pairer` and `Pipeline` in recorded order; no frame is dropped.
+
+    A frame is taken when its partners are there or its deadline in recorded time has passed, so that the same
+    recording always gives the same pairs.
 
     Args:
         bag: see `reading`.
-        choice: method; "auto" means guided when the recording has RGB that can guide, else single.
-        scale: upsampling factor.
-        assume_registered: take RGB for registered to depth although their frame_ids differ.
-        extrinsics: x y z qx qy qz qw, depth to RGB camera; empty: the pair must be registered.
-        lr_kernel: for a diffusion method, see `DepthUpsampler`; as in the node, other methods do not use it.
-        weights: see `DepthUpsampler`.
-        options: passed on to it (device, size, consistent, ...).
+        settings: as the node's parameters.
 
-    Returns:
-        The upsampler, an iterator that upsamples as it is read, and what to tell the user: why RGB or the
-        kernel was not used; complete when the iterator is at its end.
+    Attributes:
+        pipeline: the methods that run.
+        counts: of the frames so far.
 
     Raises:
-        BagError: guided, but the recording has no RGB that can guide.
-        ValueError: the network does not have this scale or has no weights, or bad extrinsics.
+        BagError: mode guided, and the recording lacks RGB or a camera_info.
+        ValueError: a method cannot be built (no such scale, missing weights, ...).
     """
-    motion = Extrinsics.from_xyz_quaternion(extrinsics) if extrinsics else None
-    make_guide, notes = None, []
-    if choice.mode != "single":
-        try:
-            make_guide = _guide_maker(bag, scale, assume_registered, motion)
-        except ImageError as error:
-            if choice.mode == "guided":
-                raise BagError(f"{bag.path.name} has no RGB that can guide: {error}") from None
-            if bag.topics.rgb is not None:
-                notes = [f"from depth alone, since RGB cannot guide: {error}"]
-    network = choice.network or default_method(make_guide is not None, scale, options.get("size"), weights)[0]
-    if lr_kernel is not None and not diffuses(network):
-        lr_kernel, notes = None, [*notes, f"{network} does not diffuse: lr_kernel is not used"]
-    upsampler = DepthUpsampler(network, scale=scale, weights=weights, lr_kernel=lr_kernel, **options)
-    return upsampler, _results(bag, upsampler, make_guide, notes), notes
 
-
-def _guide_maker(bag: Bag, scale: int, assume_registered: bool, extrinsics: Extrinsics | None) -> GuideMaker:
-    """RGB into the HR depth view by the recording's first messages, under the node's rules (ros/guidance.py).
-
-    Raises:
-        ImageError: RGB cannot guide, and why.
-    """
-    first = {role: next(iter(bag.messages(role)), None) for role in ("depth", "depth_info", "rgb", "rgb_info")}
-    if missing := [role for role, message in first.items() if message is None]:
-        raise ImageError(f"it needs calibrated RGB, but there are no messages for {', '.join(missing)} in {bag.topics}")
-    frames = [first[role].header.frame_id for role in ("depth", "rgb")]
-    if frames[0] != frames[1] and not assume_registered and extrinsics is None:
-        raise ImageError(
-            f"depth is in frame {frames[0]!r} and RGB in {frames[1]!r}, so they are not registered: give the depth "
-            "camera's pose by --extrinsics, record the driver's registered depth, or say --assume-registered if they "
-            "are after all"
+    def __init__(self, bag: Bag, settings: Settings):
+        self._bag, self._settings = bag, settings
+        roles = ("depth", "depth_info", "rgb", "rgb_info")
+        missing = [role for role in roles if not bag.count(role)]
+        if settings.mode == "guided" and missing:
+            raise BagError(
+                f"{bag.path.name} has no RGB that can guide: it needs calibrated RGB, but there are no messages for "
+                f"{', '.join(missing)} in {bag.topics}"
+            )
+        self.pipeline = Pipeline(settings)
+        self.counts = FrameCounts()
+        self._roles = roles if settings.mode != "single" else roles[:2]
+        self._pairer = Pairer(
+            settings.sync_slop, settings.mode != "single", settings.mode == "guided", newest_wins=False
         )
-    camera, camera_rgb = (
-        decode_intrinsics(first[f"{role}_info"], first[role].width, first[role].height) for role in ("depth", "rgb")
-    )
-    if extrinsics is None:
-        return _registered(camera.scaled(scale), camera_rgb)
-    project = _projected(camera.scaled(scale), camera_rgb, extrinsics)
-    if np.isfinite(depth := decode_depth(first["depth"])).any():
-        project(decode_colour(first["rgb"]), depth)  # wrong extrinsics are wrong for every frame: say so at once
-    return project
+        self._pairer.info_expected = "depth_info" not in missing
+        self._first: dict[ProblemKind, tuple[int, str]] = {}
+        self._gaps: list[float] = []
 
+    def frames(self) -> Iterator[ReplayedFrame]:
+        """Super-resolve the recording as it is read; a frame that cannot be read or fails is counted and skipped.
 
-def _registered(camera_hr: Intrinsics, camera_rgb: Intrinsics) -> GuideMaker:
-    warp = RegisteredWarp(camera_hr, camera_rgb)
-    share = float(warp.seen.mean())
-    if share < MIN_REGISTERED_VIEW:
-        raise ImageError(
-            f"by the camera_infos RGB shows {100 * share:.0f} % of the depth view, at least "
-            f"{100 * MIN_REGISTERED_VIEW:.0f} % were expected: they do not belong together"
-        )
-    return lambda rgb, depth: (warp(rgb), warp.seen)
+        Raises:
+            BagError: the recording is damaged as a whole; or mode guided, and RGB could guide no frame.
+        """
+        self.pipeline.warm_up()
+        start_ns: int | None = None
+        for message in self._bag.raw(*self._roles):
+            start_ns = message.time_ns if start_ns is None else start_ns
+            now = 1e-9 * (message.time_ns - start_ns)
+            while (deadline := self._pairer.next_deadline) is not None and deadline < now:
+                yield from self._serve(deadline)
+            self._push(message, now)
+            yield from self._serve(now)
+        while (deadline := self._pairer.next_deadline) is not None:
+            yield from self._serve(deadline)
+        if self._settings.mode == "guided" and not self.counts.out and ProblemKind.UNGUIDED in self._first:
+            raise BagError(
+                f"{self._bag.path.name} has no RGB that can guide: {self._first[ProblemKind.UNGUIDED][1]} (how RGB "
+                "lies: options --extrinsics and --assume-registered)"
+            )
 
+    def notes(self) -> list[str]:
+        """What to tell the user of the frames so far: each kind of problem once, with its count and its first text."""
+        total = self.counts.received
+        notes = []
+        for kind, (stamp_ns, text) in self._first.items():
+            share = f"{self.counts.problems[kind]} of {total} frames, the first at {seconds(stamp_ns):.3f} s"
+            notes.append(text if kind.severity is Severity.NOTE else f"{kind.label} ({share}): {text}")
+        slop = self._settings.sync_slop
+        if self._gaps:
+            notes.append(
+                f"no RGB for {len(self._gaps)} of {total} frames: depth pairs with the nearest RGB stamp within "
+                f"sync_slop {slop} s, and the nearest was {min(self._gaps):.3f} to {max(self._gaps):.3f} s away"
+            )
+        single = self.pipeline.single
+        if self._settings.lr_kernel != AUTO and self.counts.single and single is not None:
+            notes.append(f"{single.method} does not diffuse: lr_kernel is not used for {self.counts.single} frames")
+        return notes
 
-def _projected(camera_hr: Intrinsics, camera_rgb: Intrinsics, extrinsics: Extrinsics) -> GuideMaker:
-    def project(rgb: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _push(self, message: RawMessage, now: float) -> None:
+        """Decode a message and hand it to the pairer, as the node's callbacks do."""
+        if message.role == "depth":
+            self.counts.received += 1
         try:
-            return project_guide(rgb, depth, camera_hr, camera_rgb, extrinsics)
-        except ValueError as error:
-            raise ImageError(str(error)) from None
+            decoded = self._bag.decode(message)
+            if message.role == "depth":
+                if self._pairer.push_depth(decode_depth(decoded), now):
+                    self._add(Problem(ProblemKind.LOOPED, LOOPED), cdr_stamp(message.cdr))
+            elif message.role == "rgb":
+                self._pairer.push_rgb(decode_colour(decoded), now)
+            elif message.role == "depth_info":
+                self._pairer.push_depth_info(decode_camera_info(decoded), now)
+            else:
+                self._pairer.push_rgb_info(decode_camera_info(decoded), now)
+        except (BagError, DecodeError) as error:
+            problem = Problem(_KIND_OF_DAMAGE[message.role], f"{message.role} message rejected: {error}")
+            self._add(problem, cdr_stamp(message.cdr))
 
-    return project
+    def _serve(self, now: float) -> Iterator[ReplayedFrame]:
+        """Run the frames that are ready at `now`, as the node's worker does."""
+        while (pair := self._pairer.take(now)) is not None:
+            frame = self._run(pair)
+            if frame is not None:
+                yield frame
 
+    def _run(self, pair: FramePair) -> ReplayedFrame | None:
+        began = time.perf_counter()
+        stamp_ns = pair.depth.stamp_ns
+        try:
+            result = self.pipeline.run(pair)
+        except (ValueError, RuntimeError) as error:  # one frame must not end the replay
+            self._add(Problem(ProblemKind.FAILED, f"a frame failed: {type(error).__name__}: {error}"), stamp_ns)
+            return None
+        for problem in result.problems:
+            self._add(problem, stamp_ns)
+        self._pairer.learn(result.rgb_usable)
+        if pair.rgb_gap is not None:
+            self._gaps.append(pair.rgb_gap)
+        if result.depth is None:
+            return None
+        self.counts.add_output(result.guided)
+        # scored is what the node would publish, in the camera's encoding
+        published = to_metres(pair.depth.encode(result.depth))
+        return ReplayedFrame(stamp_ns, published, time.perf_counter() - began)
 
-def _results(bag: Bag, upsampler: DepthUpsampler, make_guide: GuideMaker | None, notes: list[str]) -> Iterator[Result]:
-    stamps, times = np.array(bag.index("rgb") if make_guide else [], np.int64).reshape(-1, 2).T
-    unguided: list[str] = []
-    for message in bag.messages("depth"):
-        stamp = stamp_of(message)
-        depth, guide, options = decode_depth(message), None, {}
-        start = time.perf_counter()
-        if make_guide is not None:
-            index = int(np.argmin(np.abs(stamps - stamp)))
-            if abs(int(stamps[index]) - stamp) > SYNC_SLOP_NS:
-                continue  # no guide for this frame: it counts as not delivered
-            rgb = decode_colour(bag.message_at("rgb", int(times[index])))
-            try:
-                guide, seen = make_guide(rgb, depth)
-            except ImageError as error:
-                unguided.append(str(error))
-                continue  # likewise
-            options = {"guide_seen": seen, "stamp": 1e-9 * stamp}
-        result = upsampler.upsample(depth, guide, **options)
-        yield Result(stamp, result, time.perf_counter() - start)
-    if unguided:
-        notes.append(f"{len(unguided)} frames left out whose RGB cannot guide, the first because {unguided[0]}")
+    def _add(self, problem: Problem, stamp_ns: int) -> None:
+        self.counts.add_problems([problem.kind])
+        self._first.setdefault(problem.kind, (stamp_ns, problem.text))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -24,9 +25,9 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
-from depth_sr_ros.replay.images import decode_depth
+from depth_sr_ros.messages.images import decode_depth
 from depth_sr_ros.replay.reading import Bag, cdr_stamp
-from depth_sr_ros.replay.scoring import Result
+from depth_sr_ros.replay.scoring import ReplayedFrame
 
 NODE_NAME = "depth_sr"
 INPUTS = {
@@ -70,16 +71,16 @@ class Recording:
     duration_s: float = 0.0
     diagnostics: dict[str, str] = field(default_factory=dict)
     diagnostics_count: int = 0
-    parameters: dict[str, object] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
     _spool: object = field(default_factory=tempfile.TemporaryFile, repr=False)
     _index: list[tuple[int, int, int, float]] = field(default_factory=list, repr=False)
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Iterator[ReplayedFrame]:
         """The output frames, decoded one at a time from the temporary file that holds them."""
         for stamp, offset, size, latency in self._index:
             self._spool.seek(offset)
             message = deserialize_message(self._spool.read(size), Image)
-            yield Result(stamp, decode_depth(message), latency)
+            yield ReplayedFrame(stamp, decode_depth(message).metres(), latency)
 
     def store(self, stamp: int, cdr: bytes, latency: float) -> None:
         """Keep one output frame on disc."""
@@ -253,7 +254,7 @@ class Player:
             time.sleep(0.01)
         return future.result() if future.done() else None
 
-    def _parameters(self, *names: str) -> dict[str, object]:
+    def _parameters(self, *names: str) -> dict[str, Any]:
         client = self._client(GetParameters, "get_parameters")
         client.wait_for_service(2.0)
         reply = self._call(client, GetParameters.Request(names=list(names)), timeout_s=5.0)

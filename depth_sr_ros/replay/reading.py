@@ -15,7 +15,7 @@ from typing import Any
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from depth_sr_ros.replay.images import DEPTH_ENCODINGS
+from depth_sr_ros.messages.images import DEPTH_DTYPES
 
 IMAGE = "sensor_msgs/msg/Image"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -113,6 +113,14 @@ class Bag:
         for connection, time_ns, data in self._reader.messages([c for c in self._connections if c.topic in names]):
             yield RawMessage(names[connection.topic], time_ns, bytes(data))
 
+    def decode(self, message: RawMessage) -> Any:
+        """The ROS message in `message`.
+
+        Raises:
+            BagError: its bytes are damaged.
+        """
+        return self._reader.deserialize(message.cdr, CAMERA_INFO if message.role.endswith("info") else IMAGE)
+
     def index(self, role: str) -> list[tuple[int, int]]:
         """(header stamp, time of recording), ns, of every message of one role, sorted by stamp."""
         if getattr(self.topics, role) is None:
@@ -190,7 +198,7 @@ def _find_topics(reader: _Checked, path: Path, overrides: dict[str, str | None])
                 f"{path.name} has no {expected} on {topic!r} (for {role}); it has {_listing(topics, expected)}"
             )
     encodings = {t: _first_encoding(reader, t) for t, kind in topics.items() if kind == IMAGE}
-    depth_like = [t for t, e in encodings.items() if e in DEPTH_ENCODINGS]
+    depth_like = [t for t, e in encodings.items() if e in DEPTH_DTYPES]
     given = {role: topic or None for role, topic in overrides.items() if topic is not None}
     truth = given.get("truth", _best(depth_like, lambda t: 2 * _named_truth(t)))
     inputs = [t for t in depth_like if t != truth and not _named_truth(t)]
@@ -199,10 +207,10 @@ def _find_topics(reader: _Checked, path: Path, overrides: dict[str, str | None])
         compressed = [t for t, kind in topics.items() if "Compressed" in kind]
         hint = f"; {compressed[0]} is compressed: republish it as raw first" if compressed else ""
         raise BagError(
-            f"{path.name} has no depth images (sensor_msgs/msg/Image with encoding {' or '.join(DEPTH_ENCODINGS)})"
+            f"{path.name} has no depth images (sensor_msgs/msg/Image with encoding {' or '.join(DEPTH_DTYPES)})"
             f"; it has {_listing(topics)}{hint}"
         )
-    colour = [t for t, e in encodings.items() if e not in (*DEPTH_ENCODINGS, "mono8", "mono16")]
+    colour = [t for t, e in encodings.items() if e not in (*DEPTH_DTYPES, "mono8", "mono16")]
     rgb = given.get("rgb", _best(colour, lambda t: 1 + ("rgb" in t) + ("color" in t) + ("colour" in t)))
     infos = [t for t, kind in topics.items() if kind == CAMERA_INFO]
     found = Topics(depth, _info_of(depth, infos), rgb, _info_of(rgb, infos), truth)

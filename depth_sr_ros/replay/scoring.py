@@ -11,8 +11,9 @@ import numpy as np
 
 from depth_sr_ros.evaluation.metrics import lr_consistency
 from depth_sr_ros.inference.upsampler import DepthUpsampler
-from depth_sr_ros.replay.images import decode_colour, decode_depth
-from depth_sr_ros.replay.reading import Bag
+from depth_sr_ros.messages.errors import DecodeError
+from depth_sr_ros.messages.images import colour_pixels, decode_depth
+from depth_sr_ros.replay.reading import Bag, BagError
 from depth_sr_ros.synthetic.sensor import EDGE_JUMP, edge_mask
 
 STAMP_TOLERANCE_NS = 5_000_000
@@ -20,7 +21,7 @@ STAMP_TOLERANCE_NS = 5_000_000
 
 
 @dataclass(frozen=True)
-class Result:
+class ReplayedFrame:
     """One output frame: stamp (ns), depth (H, W) float32 metres with NaN, seconds from publishing to arrival."""
 
     stamp_ns: int
@@ -79,13 +80,13 @@ class Scorer:
         self.unmatched = 0
         self.notes: list[str] = []
 
-    def add(self, result: Result) -> Example | None:
+    def add(self, result: ReplayedFrame) -> Example | None:
         """Score one frame; None when the recording has no input with its stamp."""
         message = self._inputs.get(result.stamp_ns, 0)
         if message is None:
             self.unmatched += 1
             return None
-        depth_lr = decode_depth(message)
+        depth_lr = decode_depth(message).metres()
         bicubic = self._bicubic.upsample(depth_lr)
         if bicubic.shape != result.depth.shape:
             self._note(f"output is {_size(result.depth)}, input times scale {_size(bicubic)}: not scored")
@@ -98,9 +99,7 @@ class Scorer:
         truth = self._truth_of(result)
         if truth is not None:
             self._add_errors(result.depth, bicubic, truth)
-        colour = self._colours.get(result.stamp_ns, STAMP_TOLERANCE_NS)
-        rgb = None if colour is None else decode_colour(colour)
-        return Example(result.stamp_ns, depth_lr, rgb, bicubic, result.depth, truth)
+        return Example(result.stamp_ns, depth_lr, self._rgb_of(result), bicubic, result.depth, truth)
 
     def summary(self) -> dict[str, float | None]:
         """The totals by name; lengths in metres, shares 0 to 1; None where nothing could be measured."""
@@ -120,15 +119,25 @@ class Scorer:
             "lr_consistency_m": _mean(self._consistency),
         }
 
-    def _truth_of(self, result: Result) -> np.ndarray | None:
-        message = self._truths.get(result.stamp_ns, STAMP_TOLERANCE_NS)
-        if message is None:
+    def _truth_of(self, result: ReplayedFrame) -> np.ndarray | None:
+        try:
+            message = self._truths.get(result.stamp_ns, STAMP_TOLERANCE_NS)
+            truth = None if message is None else decode_depth(message).metres()
+        except (BagError, DecodeError) as error:
+            self._note(f"ground truth not compared: {error}")
             return None
-        truth = decode_depth(message)
-        if truth.shape != result.depth.shape:
+        if truth is not None and truth.shape != result.depth.shape:
             self._note(f"ground truth is {_size(truth)}, output {_size(result.depth)}: not compared")
             return None
         return truth
+
+    def _rgb_of(self, result: ReplayedFrame) -> np.ndarray | None:
+        """RGB for the picture alone, which does without one that cannot be read."""
+        try:
+            message = self._colours.get(result.stamp_ns, STAMP_TOLERANCE_NS)
+            return None if message is None else np.ascontiguousarray(colour_pixels(message))
+        except (BagError, DecodeError):
+            return None
 
     def _add_errors(self, result: np.ndarray, bicubic: np.ndarray, truth: np.ndarray) -> None:
         known = np.isfinite(truth)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from depth_sr_ros.messages.images import colour_pixels, decode_depth
 from depth_sr_ros.replay.demo import DURATION_S, RATES_HZ, SIZE, fitting_rate, make_demo_bag, sustainable_rate
-from depth_sr_ros.replay.images import decode_colour, decode_depth
 from depth_sr_ros.replay.reading import open_bag
 from depth_sr_ros.resize import block_mean
 from depth_sr_ros.synthetic.sensor import edge_mask
@@ -15,9 +15,9 @@ def test_two_seconds_of_noisy_depth_with_exact_truth(tmp_path, scale):
     with open_bag(make_demo_bag(tmp_path / "bag", scale, rate_hz=3)) as bag:
         assert [bag.count(role) for role in ("depth", "rgb", "truth", "depth_info", "rgb_info")] == [6] * 5
         assert bag.duration == pytest.approx(5 / 3, abs=1e-3)
-        depths = [decode_depth(m) for m in bag.messages("depth")]
-        truths = [decode_depth(m) for m in bag.messages("truth")]
-        rgb = decode_colour(next(iter(bag.messages("rgb")))).astype(float)
+        depths = [decode_depth(m).metres() for m in bag.messages("depth")]
+        truths = [decode_depth(m).metres() for m in bag.messages("truth")]
+        rgb = colour_pixels(next(iter(bag.messages("rgb")))).astype(float)
     assert truths[0].shape == rgb.shape[:2] == SIZE[::-1]
     assert depths[0].shape == (SIZE[1] // scale, SIZE[0] // scale)
     assert not np.array_equal(truths[0], truths[-1]), "the camera moves"

@@ -64,7 +64,7 @@ def test_offline_they_make_rgb_guide(tmp_path, bag_path):
 
 
 def test_offline_without_them_the_message_names_the_option(tmp_path, bag_path):
-    with pytest.raises(BagError, match="give the depth camera's pose by --extrinsics"):
+    with pytest.raises(BagError, match="--extrinsics"):
         replay(bag_path, tmp_path, Replay("dada_rgb", SCALE))
 
 
@@ -79,8 +79,11 @@ def test_offline_frames_whose_rgb_cannot_be_projected_are_left_out_and_counted(t
     path = write(tmp_path / "bag", frames, blank=2)
     metrics = replay(path, tmp_path / "out", Replay("dada_rgb", SCALE, extrinsics=EXTRINSICS))
     assert (metrics["frames_in"], metrics["frames_out"], metrics["frames_lost"]) == (3, 1, 2)
+    assert (metrics["frames_guided"], metrics["frames_unguided"]) == (1, 2)
     (note,) = metrics["notes"]
-    assert "2 frames left out" in note and "no valid pixel" in note
+    assert "2 of 3 frames" in note and "no valid pixel" in note
+    metrics = replay(path, tmp_path / "auto", Replay("auto", SCALE, extrinsics=EXTRINSICS))
+    assert (metrics["frames_out"], metrics["frames_guided"], metrics["frames_single"]) == (3, 1, 2)
 
 
 def test_offline_the_lr_kernel_reaches_methods_that_use_it(tmp_path, bag_path):

@@ -8,11 +8,11 @@ import pytest
 
 from depth_sr_ros.inference.upsampler import DepthUpsampler
 from depth_sr_ros.replay.evaluate import Replay, replay
-from depth_sr_ros.replay.methods import MethodChoice
+from depth_sr_ros.replay.methods import method_settings
 from depth_sr_ros.replay.metrics_file import CONTRACT, latency_metrics, write_metrics
 from depth_sr_ros.replay.panel import draw_panel
 from depth_sr_ros.replay.reading import BagError, Topics, open_bag
-from depth_sr_ros.replay.scoring import Example, Result, Scorer, most_telling
+from depth_sr_ros.replay.scoring import Example, ReplayedFrame, Scorer, most_telling
 from depth_sr_ros.replay.writing import DEFAULT_TOPICS, BagWriter
 from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
 
@@ -48,7 +48,7 @@ def score(path, *results, **topics):
 
 
 def test_perfect_result_has_no_error_and_bicubic_its_own(bag_path, frame, depth_lr):
-    scorer, _ = score(bag_path, Result(10**8, frame.depth, 0.1))
+    scorer, _ = score(bag_path, ReplayedFrame(10**8, frame.depth, 0.1))
     totals = scorer.summary()
     bicubic = DepthUpsampler("bicubic", scale=SCALE).upsample(depth_lr)
     valid = np.isfinite(bicubic)
@@ -62,7 +62,9 @@ def test_perfect_result_has_no_error_and_bicubic_its_own(bag_path, frame, depth_
 
 def test_errors_are_pooled_over_frames(bag_path, frame):
     scorer, _ = score(
-        bag_path, Result(10**8, frame.depth + np.float32(0.1), 0), Result(2 * 10**8, frame.depth + np.float32(0.3), 0)
+        bag_path,
+        ReplayedFrame(10**8, frame.depth + np.float32(0.1), 0),
+        ReplayedFrame(2 * 10**8, frame.depth + np.float32(0.3), 0),
     )
     assert scorer.summary()["mae_m"] == pytest.approx(0.2, rel=1e-4)
     assert scorer.summary()["rmse_m"] == pytest.approx(np.sqrt(0.05), rel=1e-4)
@@ -71,27 +73,27 @@ def test_errors_are_pooled_over_frames(bag_path, frame):
 def test_holes_of_the_result_cost_coverage_and_not_error(bag_path, frame):
     holey = frame.depth.copy()
     holey[:60] = np.nan
-    totals = score(bag_path, Result(10**8, holey, 0))[0].summary()
+    totals = score(bag_path, ReplayedFrame(10**8, holey, 0))[0].summary()
     assert totals["mae_m"] == 0
     assert totals["coverage"] == pytest.approx(0.5)
     assert totals["invalid_share_output"] == pytest.approx(0.5)
 
 
 def test_stamps_without_input_are_not_scored(bag_path, frame):
-    scorer, examples = score(bag_path, Result(123, frame.depth, 0))
+    scorer, examples = score(bag_path, ReplayedFrame(123, frame.depth, 0))
     assert scorer.unmatched == 1 and examples == [None]
     assert scorer.summary()["mae_m"] is None
 
 
 def test_other_sizes_are_noted_and_not_compared(bag_path, frame):
-    scorer, _ = score(bag_path, Result(10**8, frame.depth[:-4], 0))
+    scorer, _ = score(bag_path, ReplayedFrame(10**8, frame.depth[:-4], 0))
     assert scorer.summary()["mae_m"] is None
     assert scorer.notes == ["output is 160x116, input times scale 160x120: not scored"]
 
 
 def test_without_ground_truth_consistency_remains(bag_path, depth_lr):
     steps = depth_lr.repeat(SCALE, 0).repeat(SCALE, 1)
-    totals = score(bag_path, Result(10**8, steps, 0), truth="")[0].summary()
+    totals = score(bag_path, ReplayedFrame(10**8, steps, 0), truth="")[0].summary()
     assert totals["mae_m"] is None and totals["mae_bicubic_m"] is None
     assert totals["lr_consistency_m"] == pytest.approx(0, abs=1e-6)
 
@@ -138,12 +140,12 @@ def test_panel_survives_a_frame_without_any_depth(tmp_path):
     assert (tmp_path / "p.png").stat().st_size > 1000
 
 
-def test_method_choice():
-    assert MethodChoice.parse("auto").node_parameters() == {"mode": "auto"}
-    assert MethodChoice.parse("bicubic").node_parameters() == {"mode": "single", "method_single": "bicubic"}
-    assert MethodChoice.parse("dada_rgb").node_parameters() == {"mode": "guided", "method_guided": "dada_rgb"}
+def test_method_settings():
+    assert method_settings("auto") == {"mode": "auto"}
+    assert method_settings("bicubic") == {"mode": "single", "method_single": "bicubic"}
+    assert method_settings("dada_rgb") == {"mode": "guided", "method_guided": "dada_rgb"}
     with pytest.raises(ValueError, match=r"magic.*auto, single, guided"):
-        MethodChoice.parse("magic")
+        method_settings("magic")
 
 
 def test_offline_guided_replay_beats_bicubic(tmp_path, bag_path):
@@ -198,3 +200,6 @@ def test_frame_without_rgb_in_time_is_not_delivered(tmp_path, frame, depth_lr):
         bag.write_frame(2 * 10**8, depth_lr, CAMERA.scaled(1 / SCALE))
     metrics = replay(tmp_path / "bag", tmp_path, Replay(method="dada_rgb", scale=SCALE))
     assert (metrics["frames_in"], metrics["frames_out"], metrics["frames_lost"]) == (2, 1, 1)
+    assert (metrics["frames_guided"], metrics["frames_unguided"]) == (1, 1) and len(metrics["notes"]) == 2
+    metrics = replay(tmp_path / "bag", tmp_path, Replay(method="auto", scale=SCALE))
+    assert (metrics["frames_out"], metrics["frames_guided"], metrics["frames_single"]) == (2, 1, 1)
