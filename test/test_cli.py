@@ -179,11 +179,11 @@ def test_weights_choose_the_method_they_were_trained_for(tmp_path, capsys, depth
         (("replay", "{tmp}/nothing", "--extrinsics", *"0000000", "-o", "{tmp}/r"), "quaternion"),
         (
             ("replay", "{tmp}/nothing", "--live", "--external", "--extrinsics", *"0000001", "-o", "{tmp}/r"),
-            "--extrinsics came with --external",
+            "--extrinsics with --external",
         ),
         (
             ("replay", "{tmp}/nothing", "--live", "--external", "--lr-kernel", "bicubic", "-o", "{tmp}/r"),
-            "--lr-kernel came with --external",
+            "--lr-kernel with --external",
         ),
         (
             ("replay", "{tmp}/nothing", "--live", "--external", "--assume-registered", "-o", "{tmp}/r"),
