@@ -33,11 +33,10 @@ def frames() -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
 def main() -> None:
     upsampler = DepthUpsampler("dada_rgb", scale=4, time_budget_s=2.0)
     for stamp, depth, guide in frames():
-        upsampler.upsample(depth, guide, stamp=stamp)  # the stamp tells that the frames belong together
-        info = upsampler.info
-        assert info is not None  # dada_rgb has a solver
-        start = "warm" if info.warm else "cold"
-        print(f"t = {stamp:.2f} s: {start} start, {info.iterations} iterations, residual {info.relative_residual:.1e}")
+        solve = upsampler.infer(depth, guide, stamp=stamp).solve  # the stamp tells that the frames belong together
+        assert solve is not None  # dada_rgb has a solver
+        start, residual = "warm" if solve.warm else "cold", solve.relative_residual
+        print(f"t = {stamp:.2f} s: {start} start, {solve.iterations} iterations, residual {residual:.1e}")
 
 
 if __name__ == "__main__":
