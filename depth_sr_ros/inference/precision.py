@@ -32,9 +32,9 @@ def autocast_dtype(precision: str, model: DepthSRModel, device: torch.device) ->
 def fastest_precision(device: torch.device) -> str:
     """The precision in which networks are fastest on a device and no less accurate.
 
-    float16 on CUDA. bfloat16 on an x86 CPU with AVX512-BF16 or AMX: there `dsrnet`, `csan` and `bridgenet` take .56 to
-    .86 of float32's time, at an error within 1 % of its (docs/benchmarks.md). Elsewhere float32: a CPU that has to
-    emulate bfloat16 is slower in it, and other devices were not measured.
+    float16 on CUDA. bfloat16 on an x86 CPU with AVX512-BF16 or AMX: there `dsrnet`, `csan` and `bridgenet` take 0.56
+    to 0.86 of float32's time, at an error within 1 % of its (docs/experiments/benchmarks-notes.md). Elsewhere float32:
+    a CPU that has to emulate bfloat16 is slower in it, and other devices were not measured.
     """
     if device.type == "cuda":
         return "float16"

@@ -116,14 +116,15 @@ class Settings:
     )
     max_iterations: int = _parameter(
         0,
-        "of a diffusion method's solver per frame (dada, dada_rgb); 0: the method's own, 200",
+        "most iterations of a diffusion method's solver per frame (dada, dada_rgb); the output agrees with the input "
+        "even when they end it; 0: the method's own, 200",
         minimum=0,
         maximum=10_000,
     )
     time_budget_ms: float = _parameter(
         0.0,
         "milliseconds after which a diffusion method (dada, dada_rgb) takes the solution so far, "
-        "from when RGB is in the depth view; 0: no limit",
+        "counted from when RGB is in the depth view; 0: no limit",
         minimum=0.0,
         maximum=60_000.0,
     )
@@ -137,7 +138,7 @@ class Settings:
     consistent: bool = _parameter(False, "make the block mean of the output equal the valid input")
     consistent_adjustment: str = _parameter(
         "additive",
-        "how consistent does it: additive (shifts the output's pixels of one input pixel) or "
+        "how consistent works: additive (shifts the output's pixels of one input pixel) or "
         "multiplicative (scales them)",
         choices=ADJUSTMENTS,
     )
@@ -149,12 +150,14 @@ class Settings:
         0.02, "seconds by which the stamps of paired depth and RGB may differ", minimum=0.0, maximum=1.0
     )
     extrinsics: tuple[float, ...] = _parameter(
-        (), "depth to RGB camera, optical frames: x y z (metres) qx qy qz qw; empty: the pair is registered"
+        (),
+        "depth to RGB camera, optical frames: x y z (metres) qx qy qz qw; empty: the pair is registered, both images "
+        "show the same view",
     )
     extrinsics_from_tf: bool = _parameter(
         False,
-        "take the extrinsics from tf_static by the images' frame_ids where they differ (needs "
-        "tf2_ros); goes before assume_registered",
+        "take the extrinsics from tf_static by the images' frame_ids where they differ (needs the package tf2_ros_py); "
+        "overrides assume_registered, and not together with extrinsics",
     )
     assume_registered: bool = _parameter(False, "treat RGB and depth as registered although their frame_ids differ")
     publish_points: bool = _parameter(False, "publish depth_sr/points too (needs sensor_msgs_py)")

@@ -107,7 +107,10 @@ def build_network(
     Args:
         source: names the file in errors.
         described_by: names what its options were read from.
-        method, scale, size, options: as for `create_model`, from the file.
+        method: as for `create_model`, from the file, as the next three.
+        scale: upsampling factor.
+        size: "paper" or "lite".
+        options: the network's own keyword arguments.
         given: shapes and types of the file's tensors.
 
     Raises:
