@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from depth_sr_ros.choices import ADJUSTMENTS, CONSTRAINT_KERNELS, SIZES
+from depth_sr_ros.choices import ADJUSTMENTS, CONSTRAINT_KERNELS, PRECISIONS, SIZES
 
 from .datasets import DatasetError
 from .rows import Entry, Options, available_methods, shipped_entries
 
 FREE = "none"
 SHIPPED = "shipped"
+SHOWN = ["groups", "frames", "steps", "methods", "scales", "weights", "size", "precision", "consistent", "constraint"]
 
 
 def add_method_options(parser: argparse.ArgumentParser, default: list[str]) -> None:
@@ -33,6 +34,7 @@ def add_method_options(parser: argparse.ArgumentParser, default: list[str]) -> N
     )
     parser.add_argument("--size", choices=SIZES)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of networks, as in DepthUpsampler")
     parser.add_argument(
         "--consistent",
         type=names,
@@ -68,6 +70,7 @@ def entries_of(arguments: argparse.Namespace) -> list[Entry]:
             size=arguments.size or size,
             weights=arguments.weights,
             device=arguments.device,
+            precision=arguments.precision,
             consistent=False if adjustment == FREE else adjustment,
             constraint=arguments.constraint,
             self_ensemble=arguments.self_ensemble,
@@ -79,7 +82,7 @@ def entries_of(arguments: argparse.Namespace) -> list[Entry]:
 def shown_command(name: str, parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> str:
     """The command as a page shows it: what was not default, and the reader's own data folder in place of ours."""
     parts = ["python -m training.benchmark", name, "--root $DEPTH_SR_DATA"]
-    for option in ("groups", "frames", "steps", "methods", "scales", "weights", "size", "consistent", "constraint"):
+    for option in SHOWN:
         value = getattr(arguments, option, None)
         if value is not None and value != parser.get_default(option):
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -14,6 +14,7 @@ from depth_sr_ros.atomic import write_file
 from ..markdown_blocks import PageError
 from . import tables as report
 from .arguments import add_method_options, check_choices, entries_of, floats, integers, names, progress_bar
+from .cards import cards_command, cards_parser
 from .compare import compare_command, compare_parser
 from .datasets import DatasetError
 from .other_datasets import DATASETS
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
             from .budget import budget_command, budget_parser  # it trains: the others need no Lightning
 
             return budget_command(*budget_parser().parse_known_args(argv[1:]))
+        if argv[:1] == ["cards"]:
+            return cards_command(cards_parser().parse_args(argv[1:]))
         if argv[:1] == ["page"]:
             return page_command(page_parser().parse_args(argv[1:]))
         if argv[:1] == ["tune"]:
@@ -54,7 +57,8 @@ def _run_parser() -> argparse.ArgumentParser:
         description="Score methods by a paper's protocol; published rows stand beside the measured ones.",
         epilog="Commands of their own, with --help each: 'compare' runs all methods that ship, 'budget' trains all "
         "networks alike and compares them, 'sensors' scores on real depth cameras' frames, 'page' makes the documents' "
-        "table and figure of the results files that these write, 'tune' tunes the classical filters.",
+        "table and figure of the results files that these write, 'cards' measures the scores in the cards of shipped "
+        "weights, 'tune' tunes the classical filters.",
     )
     parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
     parser.add_argument("--root", type=Path, help="folder of the data set (synthetic needs none)")

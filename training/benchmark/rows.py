@@ -28,7 +28,7 @@ class Options:
         size: "paper", "lite" or None (the method's default).
         weights: as in DepthUpsampler; None: "clean", and of a diffusion method "auto", the ones held to the block mean
             (its clean ones are held to the bicubic kernel: a row of their own, name:bicubic).
-        device: as in DepthUpsampler.
+        device, precision: as in DepthUpsampler.
         consistent: project every result so that its block mean equals the LR input: False, "additive" or
             "multiplicative".
         constraint: the kernel that diffusion methods hold their result to, "block_mean" or "bicubic"; None: their own.
@@ -38,6 +38,7 @@ class Options:
     size: str | None = None
     weights: str | None = None
     device: str = "auto"
+    precision: str = "auto"
     consistent: bool | str = False
     constraint: str | None = None
     self_ensemble: bool = False
@@ -134,6 +135,7 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
         name,
         scale,
         device=options.device,
+        precision=options.precision,
         size=options.size,
         weights=asked or (AUTO if diffuses(name) else CLEAN),
         consistent=options.consistent,
