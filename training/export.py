@@ -38,12 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--half", action="store_true", help="store float16: half the size")
     parser.add_argument(
         "--prior",
-        action="append",
-        default=[],
-        metavar="NAME=WEIGHTS",
-        help="for dada with priors: take these weights of one in place of those it was trained with, dsrnet=robust for "
-        "example: 'clean', a shipped variant's name or a .safetensors file; the checkpoint's "
-        "validation score is left out",
+        metavar="WEIGHTS",
+        help="for dada with a prior: take these weights of it in place of those it was trained with: 'clean', a "
+        "shipped variant's name such as 'robust', or a .safetensors file; the checkpoint's validation score is dropped",
     )
     parser.add_argument(
         "--average",
@@ -60,9 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         if given.average is not None:
             average(model, given.average)
             changes.append(f"the mean of these weights and those of {given.average.name}")
-        for name, weights in priors_of(given.prior).items():
-            exchange_prior(model, name, weights)
-            changes.append(f"the prior {name} it was trained with was exchanged for the {weights} weights of it")
+        if given.prior is not None:
+            name = exchange_prior(model, given.prior)
+            changes.append(f"the prior {name} it was trained with was exchanged for the {given.prior} weights of it")
         validated = {} if changes else validation_scores(checkpoint)  # a score of other weights is not these weights'
         card = card_of(
             model,
@@ -158,29 +155,30 @@ def average(model: DepthSRModel, file: Path) -> None:
     model.load_state_dict({key: (own[key] + value) / 2 for key, value in other.state_dict().items()})
 
 
-def exchange_prior(model: DepthSRModel, name: str, weights: str) -> None:
-    """Put other weights of a single-depth network into a model that has it as a prior.
+def exchange_prior(model: DepthSRModel, weights: str) -> str:
+    """Put other weights of the single-depth network into a model that has one as its prior; returns its name.
 
     Args:
-        name: of that network.
+        model: with a prior.
         weights: as `load_model` takes them: "clean", a shipped variant's name or a .safetensors file.
 
     Raises:
-        ValueError: the model has no such prior, or one of other widths.
+        ValueError: the model has no prior, or one of other widths.
         WeightsError: no such weights.
     """
-    priors = getattr(model, "priors", {})
-    if name not in priors:
-        raise ValueError(f"--prior came for {name}, and {model.name} has these priors here: {list(priors) or 'none'}")
-    prior = priors[name]
+    prior = getattr(model, "prior", None)
+    if prior is None:
+        raise ValueError(f"--prior {weights} came for {model.name} without a prior")
     other, card, _ = load_model(prior.name, model.scale, prior.size, weights)
     try:
         prior.load_state_dict(other.state_dict())
     except RuntimeError:
+        made_with = card.options if card else {}
         raise ValueError(
-            f"--prior {name}={weights} is {name} with options {card.options}, and the prior of this checkpoint was "
-            "made with others: their weights do not fit"
+            f"--prior {weights} is {prior.name} with options {made_with}, and the prior of this checkpoint was made "
+            "with others: their weights do not fit"
         ) from None
+    return prior.name
 
 
 def validation_scores(checkpoint: dict[str, Any]) -> dict[str, float]:
@@ -203,18 +201,3 @@ def parse_scores(pairs: list[str]) -> dict[str, float]:
             raise ValueError(f"a score is NAME=VALUE, got {pair!r}")
         scores[name] = float(value)
     return scores
-
-
-def priors_of(pairs: list[str]) -> dict[str, str]:
-    """{"dsrnet": "robust"} from ["dsrnet=robust"].
-
-    Raises:
-        ValueError: for a pair that is not NAME=WEIGHTS, or a name that comes twice.
-    """
-    priors: dict[str, str] = {}
-    for pair in pairs:
-        name, _, weights = pair.partition("=")
-        if not name or not weights or name in priors:
-            raise ValueError(f"--prior is NAME=WEIGHTS, such as dsrnet=clean, each name once; got {pair!r}")
-        priors[name] = weights
-    return priors

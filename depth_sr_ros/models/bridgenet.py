@@ -81,7 +81,9 @@ class BridgeNet(ResidualNetwork):
     name = "bridgenet"
     requires_guide = True
 
-    def __init__(self, scale: int, size: str = "lite", habdg: bool = True, cgbdg: bool = True, attention: bool = True):
+    def __init__(
+        self, scale: int, size: str = "lite", *, habdg: bool = True, cgbdg: bool = True, attention: bool = True
+    ):
         super().__init__(scale, size)
         if not attention and not habdg:
             raise ValueError("attention=False changes the bridge HABdg: leave habdg=True")

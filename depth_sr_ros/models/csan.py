@@ -136,6 +136,7 @@ class CSAN(ResidualNetwork):
         self,
         scale: int,
         size: str = "lite",
+        *,
         widths: Sequence[int] | None = None,
         blocks: Sequence[int] | None = None,
         expansion: int | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -21,7 +21,7 @@ from .unet import LiteUNet, ResNet50UNet
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 KAPPA = 0.03
 PRIORS: dict[str, type[ResidualNetwork]] = {network.name: network for network in (DSRNet, CSAN)}
-GUIDE_AND_DEPTH = 4  # channels of the U-Net's input before those of the priors
+GUIDE_AND_DEPTH = 4  # channels of the U-Net's input before that of the prior
 TRUST = ("exact", "learned")
 FEATURES = {"paper": 64, "lite": 16}
 LEAST_SPREAD = 0.01  # of the mean depth: below it, relief is the sensor's noise and not to be blown up
@@ -36,15 +36,10 @@ class Frame(NamedTuple):
     spread: torch.Tensor
 
 
-def check_priors(priors: Sequence[str]) -> None:
-    """Raise ValueError unless these are names of single-depth networks, each once and in alphabetical order.
-
-    The order is fixed because the U-Net's input channels follow it, and weights do not say which was first.
-    """
-    if not isinstance(priors, (list, tuple)) or list(priors) != [name for name in sorted(PRIORS) if name in priors]:
-        raise ValueError(
-            f"priors must be a list of different names out of {sorted(PRIORS)}, in this order, got {priors!r}"
-        )
+def check_prior(prior: str | None) -> None:
+    """Raise ValueError unless this is None or the name of a single-depth network that can be the prior."""
+    if prior is not None and prior not in PRIORS:
+        raise ValueError(f"unsupported prior {prior!r}: expected None or one of {', '.join(sorted(PRIORS))}")
 
 
 class DADA(EquilibriumModel):
@@ -54,22 +49,21 @@ class DADA(EquilibriumModel):
     sample's own standard deviation, so that any unit works. `paper` is the published network (ResNet-50 encoder at
     twice the image's size, 64 features), `lite` a small one at the image's size with 16 features.
 
-    Beyond the paper, `priors=["dsrnet"]` lets a single-depth network upsample the depth first: its output is one more
-    channel of the U-Net's input and the start of the diffusion. Of several, each is a channel, so that the U-Net sees
-    where they disagree, and the start is their mean. They are part of the model, and of its weights file.
+    Beyond the paper, `prior="dsrnet"` lets a single-depth network upsample the depth first: its output is one more
+    channel of the U-Net's input and the start of the diffusion. It is part of the model, and of its weights file.
 
     With ``trust="learned"``, also beyond the paper, readings are not taken as they are: each is pulled towards what the
-    priors' depth would read there, the less the network trusts it (`Trust`). For noise, rounding and kernels that are
+    prior's depth would read there, the less the network trusts it (`Trust`). For noise, rounding and kernels that are
     not `lr_kernel`; the output then agrees with the corrected readings, not with depth_lr.
 
     NaN in depth_lr and guide, and non-positive cells: see `EquilibriumModel`.
 
     Args:
-        scale: any integer from 1 to 32; with priors one of theirs.
+        scale: any integer from 1 to 32; with a prior one of its scales.
         size: "paper" or "lite".
-        priors: names of single-depth networks out of "csan" and "dsrnet", in this order; none in the paper.
-        prior_options: keyword arguments of each by its name, such as its `size` (default: this model's).
-        train_priors: let gradients reach the priors; by default they stay as they were loaded.
+        prior: "csan" or "dsrnet"; None, as in the paper, for none.
+        prior_options: its keyword arguments, such as its `size` (default: this model's).
+        train_prior: let gradients reach the prior; by default it stays as it was loaded.
         trust: "exact" (the paper: the output agrees with every reading) or "learned", which needs a prior.
         depth_unit: divide depth by this, in the unit of depth_lr, and not by each sample's standard deviation:
             networks trained with one number for a whole data set, such as the authors', need theirs.
@@ -86,31 +80,30 @@ class DADA(EquilibriumModel):
         self,
         scale: int,
         size: str = "lite",
-        priors: Sequence[str] = (),
-        prior_options: dict[str, dict[str, Any]] | None = None,
-        train_priors: bool = False,
+        *,
+        prior: str | None = None,
+        prior_options: dict[str, Any] | None = None,
+        train_prior: bool = False,
         trust: str = "exact",
         depth_unit: float | None = None,
         **solver: Any,
     ):
         super().__init__(scale, size, **solver)
-        check_priors(priors)
-        prior_options = prior_options or {}
-        if not prior_options.keys() <= set(priors) or (train_priors and not priors):
-            raise ValueError(
-                f"prior_options ({sorted(prior_options)}) and train_priors ({train_priors}) are about networks in "
-                f"priors ({list(priors)}): add them there"
-            )
+        check_prior(prior)
+        if prior is None and (prior_options or train_prior):
+            raise ValueError(f"prior_options {prior_options} and train_prior {train_prior} need a prior: set it")
         if trust not in TRUST:
             raise ValueError(f"trust must be one of {TRUST}, got {trust!r}")
-        if not priors and trust == "learned":
-            raise ValueError("trust='learned' weighs readings against a prior: set priors=['dsrnet']")
+        if prior is None and trust == "learned":
+            raise ValueError("trust='learned' weighs readings against a prior: set prior='dsrnet'")
         if depth_unit is not None and not depth_unit > 0:
             raise ValueError(f"depth_unit must be positive, got {depth_unit}")
         self.depth_unit = depth_unit
-        self.priors = nn.ModuleDict(
-            {name: PRIORS[name](scale, **{"size": size, **prior_options.get(name, {})}) for name in priors}
-        ).requires_grad_(train_priors)
+        # by its name in a dictionary, because weights files name its tensors so
+        self.priors = nn.ModuleDict()
+        if prior is not None:
+            self.priors[prior] = PRIORS[prior](scale, **{"size": size, **(prior_options or {})})
+            self.priors.requires_grad_(train_prior)
         self.features: ResNet50UNet | LiteUNet
         channels = GUIDE_AND_DEPTH + len(self.priors)
         if size == "paper":
@@ -125,10 +118,10 @@ class DADA(EquilibriumModel):
         """As its parent's; `frame` gives the statistics of the map that depth_lr is a patch of, in training."""
         filled = fill_invalid(depth_lr)
         depth = upsampled(filled, self.scale)
-        priors = cast("Iterable[ResidualNetwork]", self.priors.values())
-        single = [self._single(prior, filled, frame).to(depth.dtype) for prior in priors]
-        start = torch.stack(single).mean(dim=0) if single else depth
-        features = self.features(self.network_input(fill_invalid(guide), [depth, *single], frame))
+        single = None if self.prior is None else self._single(self.prior, filled, frame).to(depth.dtype)
+        start = depth if single is None else single
+        maps = [depth] if single is None else [depth, single]
+        features = self.features(self.network_input(fill_invalid(guide), maps, frame))
         # differences of features and the equilibrium itself need more than autocast's half precision
         with torch.autocast(depth_lr.device.type, enabled=False):
             cv, ch = self.coefficients(features.to(depth.dtype), self.log_kappa.exp(), start.detach(), guide)
@@ -136,6 +129,11 @@ class DADA(EquilibriumModel):
         if self.trust is not None:
             target = self.trust(depth_lr, self.seen_by_sensor(start), features, self.spread_of(depth, frame))
         return Problem(target, start.detach(), cv, ch)
+
+    @property
+    def prior(self) -> ResidualNetwork | None:
+        """The single-depth network that upsamples the depth first; None without."""
+        return next(iter(cast("Iterable[ResidualNetwork]", self.priors.values())), None)
 
     @staticmethod
     def _single(prior: ResidualNetwork, depth_lr: torch.Tensor, frame: Frame | None) -> torch.Tensor:

@@ -28,8 +28,6 @@ class ResNet50UNet(nn.Module):
     """
 
     multiple = 16  # the encoder halves the doubled image five times
-    image_kernels = {"encoder.conv1.weight": (0, 1)}  # noqa: RUF012
-    """Parameters that see the image: (input channels before the image, input channels per channel of the image)."""
 
     def __init__(self, channels_in: int = 4, channels_out: int = 64):
         super().__init__()
@@ -194,7 +192,6 @@ class LiteUNet(nn.Module):
         self.decoder = nn.ModuleList(ResidualBlock(width) for width in reversed(widths[:-1]))
         self.full = nn.Sequential(conv(widths[0], 4 * channels_out), nn.PixelShuffle(2), PReLU(channels_out))
         self.head = conv(channels_out + channels_in, channels_out)
-        self.image_kernels = {"stem.1.0.weight": (0, 4), "head.weight": (channels_out, 1)}  # as in ResNet50UNet
         initialise(self)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from depth_sr_ros.models.unet import LiteUNet, ResNet50UNet, pad_to_multiple
 from depth_sr_ros.resize import bicubic, block_mean
 
 SMALL_PRIOR = {"size": "lite", "width": 4, "width_lr": 4, "units": 2}
-WITH_PRIOR = {"priors": ["dsrnet"], "prior_options": {"dsrnet": SMALL_PRIOR}}
+WITH_PRIOR = {"prior": "dsrnet", "prior_options": SMALL_PRIOR}
 SMALL_CSAN = {"widths": [4, 4, 4, 4], "blocks": [1, 1, 1], "attention": False}  # x8
 
 
@@ -43,13 +43,13 @@ class TestDADAPaperSize(TestDADA):
 class TestDADAWithPrior(EquilibriumTester):
     name = "dada"
     scales = (2, 4)
-    options = {**WITH_PRIOR, "train_priors": True}  # noqa: RUF012
+    options = {**WITH_PRIOR, "train_prior": True}  # noqa: RUF012
 
 
 class TestDADAWithTrust(EquilibriumTester):
     name = "dada"
     scales = (2, 4)
-    options = {**WITH_PRIOR, "train_priors": True, "trust": "learned"}  # noqa: RUF012
+    options = {**WITH_PRIOR, "train_prior": True, "trust": "learned"}  # noqa: RUF012
 
 
 class TestDadaRGB(EquilibriumTester):
@@ -146,12 +146,9 @@ def test_solver_options_reach_the_solver():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"priors": ["denet"]}, "priors must be a list of different names out of"),
-        ({"priors": ["csan", "csan"]}, "different names"),
-        ({"priors": "dsrnet"}, "must be a list"),
-        ({"priors": ["dsrnet", "csan"]}, "in this order"),
-        ({"train_priors": True}, "add them there"),
-        ({"prior_options": {"dsrnet": {"width": 4}}}, "add them there"),
+        ({"prior": "denet"}, "expected None or one of csan, dsrnet"),
+        ({"train_prior": True}, "need a prior"),
+        ({"prior_options": {"width": 4}}, "need a prior"),
         ({"trust": "blind"}, "trust must be one of"),
         ({"trust": "learned"}, "against a prior"),
         ({"depth_unit": 0.0}, "depth_unit"),
@@ -168,35 +165,33 @@ def test_impossible_options_are_refused(options, message):
 
 def test_prior_needs_a_scale_of_the_prior():
     with pytest.raises(ValueError, match="dsrnet has scales"):
-        create_model("dada", 3, "lite", priors=["dsrnet"])
+        create_model("dada", 3, "lite", prior="dsrnet")
 
 
 def test_prior_is_frozen_saved_with_the_model_and_seen_by_the_features():
     depth, guide, _ = scene()
     model = lite(**WITH_PRIOR)
-    assert not any(p.requires_grad for p in model.priors["dsrnet"].parameters())
+    assert not any(p.requires_grad for p in model.prior.parameters())
     assert any(key.startswith("priors.dsrnet.") for key in model.state_dict())
     target, start, cv, _ = model.prepare(depth, guide)
     assert target is depth
-    torch.testing.assert_close(start, model.priors["dsrnet"](depth))
+    torch.testing.assert_close(start, model.prior(depth))
     (cv.sum()).backward()
-    assert all(p.grad is None for p in model.priors["dsrnet"].parameters()) and model.log_kappa.grad.abs() > 0
+    assert all(p.grad is None for p in model.prior.parameters()) and model.log_kappa.grad.abs() > 0
     with torch.no_grad():
-        model.priors["dsrnet"].head[-1].bias += 1.0
-        model.priors["dsrnet"].head[-1].weight *= 3.0
+        model.prior.head[-1].bias += 1.0
+        model.prior.head[-1].weight *= 3.0
         assert not torch.equal(model.prepare(depth, guide).cv, cv)
 
 
-def test_diffusion_starts_from_the_mean_of_several_priors_and_the_features_see_each():
+def test_csan_can_be_the_prior():
     depth, guide, _ = scene()
-    options = {"dsrnet": SMALL_PRIOR, "csan": SMALL_CSAN}
-    model = lite(priors=["csan", "dsrnet"], prior_options=options)
-    single = [model.priors[name](depth) for name in ("csan", "dsrnet")]
-    seen = []
+    model, seen = lite(prior="csan", prior_options=SMALL_CSAN), []
     model.features.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
-        torch.testing.assert_close(model.prepare(depth, guide).start, (single[0] + single[1]) / 2)
-    torch.testing.assert_close(seen[0], model.network_input(guide, [upsampled(depth, 8), *single]))
+        single = model.prior(depth)
+        torch.testing.assert_close(model.prepare(depth, guide).start, single)
+    torch.testing.assert_close(seen[0], model.network_input(guide, [upsampled(depth, 8), single]))
 
 
 @pytest.mark.parametrize("lr_kernel", ["block_mean", "bicubic"])
@@ -206,8 +201,8 @@ def test_readings_are_pulled_towards_the_prior_as_far_as_they_are_not_trusted(lr
     model = lite(**WITH_PRIOR, trust="learned", lr_kernel=lr_kernel, tolerance=1e-5)
     held, trusted = depth.isfinite(), {}
     with torch.no_grad():
-        model.priors["dsrnet"].head[-1].bias += 0.2  # the prior's depth is far from the readings
-        read = model.seen_by_sensor(model.priors["dsrnet"](fill_invalid(depth)))
+        model.prior.head[-1].bias += 0.2  # the prior's depth is far from the readings
+        read = model.seen_by_sensor(model.prior(fill_invalid(depth)))
         for w in (0.0, 0.3, 1.0):
             model.trust.weight[-1].weight.zero_()
             model.trust.weight[-1].bias.fill_(torch.logit(torch.tensor(w)))
@@ -226,7 +221,7 @@ def test_autocast_moves_neither_start_nor_targets(lr_kernel):
     problems = []
     with torch.no_grad():
         model.trust.weight[-1].weight.zero_()  # its own rounding is the network's affair
-        model.priors["dsrnet"].head[-1].weight.zero_()
+        model.prior.head[-1].weight.zero_()
         for enabled in (False, True):
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 problems.append(model.prepare(depth, guide))
@@ -240,7 +235,7 @@ def test_trust_looks_at_distances_in_the_depth_s_own_spread():
     model = lite(**WITH_PRIOR, trust="learned")
     torch.nn.init.normal_(model.trust.weight[-1].weight)
     with torch.no_grad():
-        model.priors["dsrnet"].head[-1].bias += 0.2
+        model.prior.head[-1].bias += 0.2
         metres, millimetres = (model.prepare(depth * unit, guide).target / unit for unit in (1.0, 1000.0))
         assert ((metres - depth).abs() > 1e-3).any()
     torch.testing.assert_close(metres, millimetres, rtol=1e-4, atol=1e-5)
@@ -358,8 +353,8 @@ def test_training_moves_the_edge_to_where_it_is():
 
 
 def test_prior_options_default_to_the_model_s_size():
-    model = DADA(4, "lite", priors=["dsrnet"])
-    assert isinstance(model.priors["dsrnet"], DSRNet) and model.priors["dsrnet"].size == "lite"
+    model = DADA(4, "lite", prior="dsrnet")
+    assert isinstance(model.prior, DSRNet) and model.prior.size == "lite"
 
 
 def test_isolated_holes_change_nothing_far_from_them_and_save_iterations():

@@ -175,14 +175,14 @@ def test_the_card_is_held_to_what_is_asked(tmp_path):
     assert load_model("tiny", 2, weights=path)[1] == card()
     for changes, words in (
         ({"scale": 4}, "made for scale 4, scale 2 was asked for"),
-        ({"method": "dada", "options": {"priors": []}}, "made for method dada, method tiny"),
+        ({"method": "dada", "options": {"prior": None}}, "made for method dada, method tiny"),
         ({"options": {"breadth": 3}}, "options that tiny does not know"),
     ):
         path.with_suffix(".json").write_text(card(**changes).model_dump_json())
         with pytest.raises(WeightsError, match=words):
             load_model("tiny", 2, weights=path)
-    path.with_suffix(".json").write_text(card(method="dada", options={"priors": ["best"]}).model_dump_json())
-    with pytest.raises(WeightsError, match=r"the card of a\.safetensors has options that dada refuses: priors must be"):
+    path.with_suffix(".json").write_text(card(method="dada", options={"prior": "best"}).model_dump_json())
+    with pytest.raises(WeightsError, match=r"a\.safetensors has options that dada refuses: unsupported prior"):
         load_model("dada", 2, weights=path)
 
 

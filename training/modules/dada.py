@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from depth_sr_ros.diffusion import diffuse_adjust
-from depth_sr_ros.models.dada import GUIDE_AND_DEPTH, Frame, check_priors
+from depth_sr_ros.models.dada import Frame, check_prior
 from depth_sr_ros.models.equilibrium import Problem
 from depth_sr_ros.zoo.card import WeightsError
 from depth_sr_ros.zoo.choice import CLEAN, load_model
@@ -34,7 +34,7 @@ class DADA(DepthSRMethod):
     Args:
         scale: upsampling factor.
         size: "paper" or "lite".
-        options: further keyword arguments of the network, such as ``priors: [dsrnet]``.
+        options: further keyword arguments of the network, such as ``prior: dsrnet``.
         optimisation: optimiser and schedule; None: the paper's (Adam 1e-4, weight decay 1e-5, times 0.9 every 100
             epochs, gradient norm at most 0.01).
         gradient: "implicit" (of the equilibrium itself, by one more solve; not in the paper) or "unrolled" (the
@@ -43,14 +43,12 @@ class DADA(DepthSRMethod):
         n_pre: the paper's N_pre: 0 to n_pre - 1 iterations without gradient come first, drawn anew for each step.
         n_grad: the paper's N_grad, iterations that back-propagation unrolls.
         loss_weight: factor on the loss (the paper: 10), which counts only through the gradient's clipping.
-        prior_weights: of the priors by their names, such as ``{dsrnet: robust}``: a variant's name or a .safetensors
-            file; the clean ones where it is null or nothing is said. With the network's option ``train_priors``,
-            "fresh" starts one untrained.
-        normalise: what a patch's depth is normalised by for the priors, the U-Net and the trust: "patch" (its own
+        prior_weights: the prior's: "clean", a variant's name such as "robust", or a .safetensors file; None: "clean".
+            With the network's option ``train_prior``, "fresh" starts it untrained.
+        normalise: what a patch's depth is normalised by for the prior, the U-Net and the trust: "patch" (its own
             statistics) or "frame" (those of the whole map, as a whole image's are at inference).
         features_from: a .safetensors file of this network, of any scale, whose feature extractor and kappa (and trust,
-            if it has learned that) to start from; None: random weights. Where it has another number of priors than this
-            network, but some, its channels for them are shared out evenly.
+            if it has learned that) to start from; None: random weights.
         encoder_weights: a ResNet-50 trained on ImageNet, as torchvision saves it (.pth), for the encoder of size
             "paper" to start from, as in the paper; None: random weights.
 
@@ -69,7 +67,7 @@ class DADA(DepthSRMethod):
         n_pre: int = 8000,
         n_grad: int = 1024,
         loss_weight: float = 10.0,
-        prior_weights: dict[str, str | None] | None = None,
+        prior_weights: str | None = None,
         normalise: Normalise = "patch",
         features_from: str | None = None,
         encoder_weights: str | None = None,
@@ -80,12 +78,13 @@ class DADA(DepthSRMethod):
             )
         if gradient == "unrolled":
             options = {"adjustment": "multiplicative", **(options or {})}  # the loop's own
-        options, priors = _with_priors(scale, size, dict(options or {}), prior_weights or {})
+        options, prior = _with_prior(scale, size, dict(options or {}), prior_weights)
         if features_from is not None and encoder_weights is not None:
             raise ValueError("features_from and encoder_weights both give the encoder's weights: drop one of them")
         super().__init__("dada", scale, size, options, optimisation or paper_optimisation())
-        for name, state in priors.items():
-            self.network.priors[name].load_state_dict(state)
+        if prior is not None:
+            assert self.network.prior is not None  # it has the options that `prior` was loaded with
+            self.network.prior.load_state_dict(prior.state_dict())
         if features_from is not None:
             self._load_features(features_from)
         if encoder_weights is not None:
@@ -106,10 +105,6 @@ class DADA(DepthSRMethod):
     def _load_features(self, path: str) -> None:
         own = {key: value for key, value in self.network.state_dict().items() if not key.startswith("priors.")}
         given = {key: value for key, value in read_tensors(Path(path)).items() if not key.startswith("priors.")}
-        for name, (before, each) in self.network.features.image_kernels.items():
-            name = f"features.{name}"
-            if name in given and given[name].shape[2:] == own[name].shape[2:]:
-                given[name] = _share_prior_channels(given[name], before, each, len(self.network.priors))
         if not any(key.startswith("trust.") for key in given):
             own = {key: value for key, value in own.items() if not key.startswith("trust.")}
         shapes, found = ({key: tuple(value.shape) for key, value in state.items()} for state in (own, given))
@@ -117,8 +112,8 @@ class DADA(DepthSRMethod):
             differ = sorted(key for key in shapes.keys() | found.keys() if shapes.get(key) != found.get(key))
             raise WeightsError(
                 f"{path} has no feature extractor of this network: {len(differ)} parameters differ, {differ[:3]}. "
-                "It must be of dada, of the same size, with the same trust option, and both have priors or both "
-                "have none"
+                "It must be of dada, of the same size, with the same trust option, and both have a prior or "
+                "neither has"
             )
         self.network.load_state_dict(given, strict=False)
 
@@ -134,9 +129,9 @@ class DADA(DepthSRMethod):
         return loss
 
     def compiled_parts(self) -> list[nn.Module]:
-        # normalised by the frame, priors are entered past their `forward`, which is what compiling replaces
-        priors = () if self.normalise == "frame" else self.network.priors.values()
-        parts = (self.network.features, *priors, self.network.trust)
+        # normalised by the frame, the prior is entered past its `forward`, which is what compiling replaces
+        prior = None if self.normalise == "frame" else self.network.prior
+        parts = (self.network.features, prior, self.network.trust)
         return [part for part in parts if part is not None]
 
     def equilibrium(self, problem: Problem) -> torch.Tensor:
@@ -185,51 +180,23 @@ def paper_optimisation() -> Optimisation:
     )
 
 
-def _share_prior_channels(kernels: torch.Tensor, before: int, each: int, priors: int) -> torch.Tensor:
-    """A U-Net's kernels that see the image, for another number of priors, each seen with an equal part of the sum.
-
-    So the features are those that the mean of the priors would give in place of every one that was there.
-
-    Args:
-        kernels: (out, before + each * (4 + n), k, k): RGB, depth and n priors.
-        before: input channels before the image.
-        each: input channels that one channel of the image is.
-        priors: how many there are to be.
-
-    Returns:
-        The same with n = priors; unchanged where n is that already, or where n or `priors` is 0.
-    """
-    image = kernels[:, before:].unflatten(1, (-1, each))
-    rest, seen = image[:, :GUIDE_AND_DEPTH], image[:, GUIDE_AND_DEPTH:]
-    if seen.shape[1] in (0, priors) or priors == 0:
-        return kernels
-    shared = (seen.sum(dim=1, keepdim=True) / priors).expand(-1, priors, -1, -1, -1)
-    return torch.cat([kernels[:, :before], torch.cat([rest, shared], dim=1).flatten(1, 2)], dim=1)
-
-
-def _with_priors(
-    scale: int, size: str, options: dict[str, Any], weights: dict[str, str | None]
-) -> tuple[dict[str, Any], dict[str, dict[str, torch.Tensor]]]:
-    """The network's options with those that the priors' weights were made with, and these weights by their names."""
-    names = options.get("priors", [])
-    check_priors(names)
-    weights = {name: given for name, given in weights.items() if given is not None}
-    if not weights.keys() <= set(names):
-        raise ValueError(
-            f"prior_weights came for {sorted(weights)}, options.priors are {names}: add them there, or set their "
-            "weights to null"
-        )
-    if "fresh" in weights.values() and not options.get("train_priors"):
-        raise ValueError("an untrained prior that is never trained helps nobody: set options.train_priors=true")
-    wanted = options.get("prior_options") or {}
-    made_with, states = dict(wanted), {}
-    for name in names:
-        if weights.get(name) == "fresh":
-            continue
-        asked = wanted.get(name, {})
-        prior, card, _ = load_model(name, scale, asked.get("size", size), weights.get(name, CLEAN))
-        made_with[name] = {"size": prior.size, **card.options}
-        if not asked.items() <= made_with[name].items():
-            raise ValueError(f"prior_options of {name} are {asked}, but its weights were made with {made_with[name]}")
-        states[name] = prior.state_dict()
-    return options | ({"prior_options": made_with} if made_with else {}), states
+def _with_prior(
+    scale: int, size: str, options: dict[str, Any], weights: str | None
+) -> tuple[dict[str, Any], nn.Module | None]:
+    """The network's options with those that the prior's weights were made with, and the loaded prior, if any."""
+    name = options.get("prior")
+    check_prior(name)
+    if name is None:
+        if weights is not None:
+            raise ValueError(f"prior_weights {weights!r} came without a prior: set options.prior")
+        return options, None
+    if weights == "fresh":
+        if not options.get("train_prior"):
+            raise ValueError("an untrained prior that is never trained helps nobody: set options.train_prior=true")
+        return options, None
+    asked = options.get("prior_options") or {}
+    prior, card, _ = load_model(name, scale, asked.get("size", size), weights or CLEAN)
+    made_with = {"size": prior.size, **(card.options if card else {})}
+    if not asked.items() <= made_with.items():
+        raise ValueError(f"prior_options are {asked}, but the weights of {name} were made with {made_with}")
+    return options | {"prior_options": made_with}, prior

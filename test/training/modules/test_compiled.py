@@ -58,7 +58,7 @@ def test_depth_normalised_by_frame_runs_compiled_too(tmp_path):
 
 def test_dada_compiles_what_stands_before_the_solver(tmp_path):
     """Features and prior: the equilibrium's loop depends on its data, and is not for a graph."""
-    options = {"priors": ["dsrnet"], "prior_options": {"dsrnet": {"size": "lite", **NARROW}}, "train_priors": True}
+    options = {"prior": "dsrnet", "prior_options": {"size": "lite", **NARROW}, "train_prior": True}
     images = {
         "normalise": "max",
         "require_guide": True,
@@ -68,13 +68,13 @@ def test_dada_compiles_what_stands_before_the_solver(tmp_path):
     for callbacks in ([], [compiled]):
         torch.manual_seed(0)
         optimisation = Optimisation(learning_rate=2e-3, schedule="constant", gradient_clip=1.0)
-        task = DADA(2, "lite", options, optimisation, solver_iterations=20, prior_weights={"dsrnet": "fresh"})
+        task = DADA(2, "lite", options, optimisation, solver_iterations=20, prior_weights="fresh")
         before = {name: value.clone() for name, value in task.network.state_dict().items()}
         trainer(tmp_path, callbacks=callbacks, num_sanity_val_steps=0).fit(task, data(batches=2, **images))
         tasks.append(task)
     network = task.network
     parts = set(task.compiled_parts())
-    assert {network.features, network.priors["dsrnet"]} <= parts and network not in parts
+    assert {network.features, network.prior} <= parts and network not in parts
     assert compiled.training == [len(task.compiled_parts())] * 2
     assert compiled.validation and not any(compiled.validation)
     assert compiled_count(task) == 0, "what follows the training runs the network itself"

@@ -153,19 +153,19 @@ def test_resume_continues_as_if_never_stopped(tmp_path):
 
 
 def test_prior_is_loaded_frozen_and_exported_with_the_model(tmp_path, prior_file, capsys):
-    learner = method(options={"priors": ["dsrnet"]}, prior_weights={"dsrnet": str(prior_file)})
+    learner = method(options={"prior": "dsrnet"}, prior_weights=str(prior_file))
     loaded, _, _ = load_model("dsrnet", 2, "lite", prior_file)
     for name, value in loaded.state_dict().items():
-        assert torch.equal(learner.network.priors["dsrnet"].state_dict()[name], value)
+        assert torch.equal(learner.network.prior.state_dict()[name], value)
     trainer = tiny.trainer(tmp_path)
     trainer.fit(learner, data())
-    assert all(torch.equal(learner.network.priors["dsrnet"].state_dict()[k], v) for k, v in loaded.state_dict().items())
+    assert all(torch.equal(learner.network.prior.state_dict()[k], v) for k, v in loaded.state_dict().items())
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     out = tmp_path / "dada.safetensors"
     command = [str(tmp_path / "last.ckpt"), "-o", str(out), "--data", "steps", "--lr-kernel", "block mean"]
     assert export(command) == 0
     model, card, _ = load_model("dada", 2, "lite", out)
-    assert card.options["prior_options"] == {"dsrnet": {"size": "lite", "width": 4, "width_lr": 4, "units": 2}}
+    assert card.options["prior_options"] == {"size": "lite", "width": 4, "width_lr": 4, "units": 2}
     batch = batch_of(2)
     with torch.no_grad():
         torch.testing.assert_close(model(*inputs(batch)), learner.eval().output_of(batch), rtol=1e-4, atol=1e-5)
@@ -173,7 +173,7 @@ def test_prior_is_loaded_frozen_and_exported_with_the_model(tmp_path, prior_file
 
 def test_export_gives_another_prior(tmp_path, prior_file, capsys):
     trainer = tiny.trainer(tmp_path)
-    learner = method(options={"priors": ["dsrnet"]}, prior_weights={"dsrnet": str(prior_file)})
+    learner = method(options={"prior": "dsrnet"}, prior_weights=str(prior_file))
     trainer.fit(learner, data())
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     loaded, card, _ = load_model("dsrnet", 2, "lite", prior_file)
@@ -182,28 +182,27 @@ def test_export_gives_another_prior(tmp_path, prior_file, capsys):
     other = save_weights(loaded, tmp_path / "other.safetensors", card)
     out = tmp_path / "dada.safetensors"
     command = [str(tmp_path / "last.ckpt"), "-o", str(out), "--data", "steps", "--lr-kernel", "block mean", "--prior"]
-    assert export([*command, f"dsrnet={other}"]) == 0
+    assert export([*command, str(other)]) == 0
     model, card, _ = load_model("dada", 2, "lite", out)
     trained = learner.network.state_dict()
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, trained[name])}
     assert changed == {"priors.dsrnet.head.1.bias"}
     assert "validation" not in card.scores  # that score was of the network with its own prior
     assert card.notes.startswith("the prior dsrnet it was trained with was exchanged for")
-    assert export([*command, "dsrnet=clean"]) == 2
-    assert "prior of this checkpoint was made with others" in capsys.readouterr().err
-    for wrong in (["robust"], ["dsrnet="], ["dsrnet=robust", "--prior", "dsrnet=clean"]):
-        assert export([*command, *wrong]) == 2 and "--prior is NAME=WEIGHTS" in capsys.readouterr().err
+    for wrong in ("clean", str(tmp_path / "missing.safetensors")):  # of other widths, and not there
+        assert export([*command, wrong]) == 2
     trainer.fit(alone := method(), data())
     alone.trainer.save_checkpoint(tmp_path / "last.ckpt")
-    assert export([*command, "dsrnet=clean"]) == 2 and "has these priors here: none" in capsys.readouterr().err
+    capsys.readouterr()
+    assert export([*command, "clean"]) == 2 and "dada without a prior" in capsys.readouterr().err
 
 
 def test_prior_that_is_trained_along_moves(prior_file):
-    learner = method(options={"priors": ["dsrnet"], "train_priors": True}, prior_weights={"dsrnet": str(prior_file)})
+    learner = method(options={"prior": "dsrnet", "train_prior": True}, prior_weights=str(prior_file))
     run_step(learner, batch_of(2)).backward()
-    assert all(p.grad is not None for p in learner.network.priors["dsrnet"].parameters())
-    fresh = method(options={"priors": ["dsrnet"], "train_priors": True}, prior_weights={"dsrnet": "fresh"})
-    assert fresh.network.priors["dsrnet"].width == 16
+    assert all(p.grad is not None for p in learner.network.prior.parameters())
+    fresh = method(options={"prior": "dsrnet", "train_prior": True}, prior_weights="fresh")
+    assert fresh.network.prior.width == 16
 
 
 def test_features_start_from_those_of_another_scale(tmp_path, prior_file):
@@ -215,59 +214,16 @@ def test_features_start_from_those_of_another_scale(tmp_path, prior_file):
     path = save_weights(source, tmp_path / "x4.safetensors", ModelCard(**fields, date="2026-01-01"))
     learner = method(scale=2, features_from=str(path))
     assert tiny.same_weights(learner.network, source)
-    with pytest.raises(WeightsError, match="both have priors"):
-        method(options={"priors": ["dsrnet"]}, prior_weights={"dsrnet": str(prior_file)}, features_from=str(path))
-
-
-@pytest.mark.parametrize("size", ["lite", "paper"])
-def test_features_of_one_prior_see_the_mean_of_two(tmp_path, prior_file, size):
-    """Nothing changes until training moves the channels apart."""
-    narrow = {"widths": [4, 4], "blocks": [1]}
-    torch.manual_seed(5)
-    fields = {"scale": 2, "data": "-", "lr_kernel": "-", "steps": 0, "date": "2026-01-01"}
-    csan = create_model("csan", 2, "lite", **narrow)
-    card = ModelCard(method="csan", size="lite", options=narrow, **fields)
-    files = {"dsrnet": str(prior_file), "csan": str(save_weights(csan, tmp_path / "csan.safetensors", card))}
-    lite_priors = {"dsrnet": {"size": "lite"}, "csan": {"size": "lite"}}
-    source = create_model("dada", 2, size, priors=["csan"], prior_options={"csan": {"size": "lite", **narrow}})
-    card = ModelCard(method="dada", size=size, **fields)
-    path = str(save_weights(source, tmp_path / "one.safetensors", card))
-    options = {"priors": ["csan", "dsrnet"], "prior_options": lite_priors}
-    learner = DADA(2, size, options=options, prior_weights=files, features_from=path)
-    image = torch.rand(1, 6, 32, 48)
-    image[:, 5] = image[:, 4]
-    with torch.no_grad():
-        mean = source.features.eval()(image[:, :5])
-        torch.testing.assert_close(learner.network.features.eval()(image), mean, rtol=1e-3, atol=1e-3)
-        image[:, 4], image[:, 5] = image[:, 4] - 0.5, image[:, 5] + 0.5
-        torch.testing.assert_close(learner.network.features(image), mean, rtol=1e-3, atol=1e-3)
-
-
-def test_features_of_two_priors_keep_what_each_channel_learned(tmp_path, prior_file):
-    narrow = {"widths": [4, 4], "blocks": [1]}
-    fields = {"size": "lite", "scale": 2, "data": "-", "lr_kernel": "-", "steps": 0, "date": "2026-01-01"}
-    card = ModelCard(method="csan", options=narrow, **fields)
-    csan = save_weights(create_model("csan", 2, "lite", **narrow), tmp_path / "csan.safetensors", card)
-    options = {"priors": ["csan", "dsrnet"]}
-    priors = {"csan": str(csan), "dsrnet": str(prior_file)}
-    source = method(options=options, prior_weights=priors)
-    path = save_weights(source.network, tmp_path / "two.safetensors", ModelCard(method="dada", **fields))
-    torch.manual_seed(9)
-    learner = DADA(2, "lite", options=options, prior_weights=priors, features_from=str(path))
-    assert tiny.same_weights(learner.network, source.network)
-    learner = DADA(2, "lite", options={"priors": ["csan"]}, prior_weights={"csan": str(csan)}, features_from=str(path))
-    head, before = learner.network.features.head.weight, source.network.features.head.weight
-    torch.testing.assert_close(head[:, -1], before[:, -2:].sum(dim=1))
-    run_step(source, batch_of(2)).backward()
-    assert len(source.compiled_parts()) == 3
+    with pytest.raises(WeightsError, match="both have a prior"):
+        method(options={"prior": "dsrnet"}, prior_weights=str(prior_file), features_from=str(path))
 
 
 def test_a_patch_normalised_by_its_frame_is_seen_as_a_part_of_the_whole_image(prior_file):
     """Features, prior and trust get what they would get of the frame; by its own statistics a patch looks else."""
-    options = {"priors": ["dsrnet"], "trust": "learned"}
+    options = {"prior": "dsrnet", "trust": "learned"}
     batch = {**batch_of(2), "depth_lr": None, "guide": None}
     depth, guide = 1 + torch.rand(2, 1, 24, 24), torch.rand(2, 3, 48, 48)
-    learner = method(options=options, prior_weights={"dsrnet": str(prior_file)}, normalise="frame")
+    learner = method(options=options, prior_weights=str(prior_file), normalise="frame")
     network, seen = learner.network.eval(), {}
     network.features.register_forward_hook(lambda module, args, output: seen.update(features=args[0]))
     network.trust.register_forward_hook(lambda module, args, output: seen.update(spread=args[3]))
@@ -297,11 +253,11 @@ def test_a_patch_normalised_by_its_frame_is_seen_as_a_part_of_the_whole_image(pr
 
 
 def test_trust_is_learned_on_top_of_features_that_were_trained_without_it(tmp_path, prior_file):
-    options, trusting = {"priors": ["dsrnet"]}, {"priors": ["dsrnet"], "trust": "learned"}
-    source = method(options=options, prior_weights={"dsrnet": str(prior_file)}).network
+    options, trusting = {"prior": "dsrnet"}, {"prior": "dsrnet", "trust": "learned"}
+    source = method(options=options, prior_weights=str(prior_file)).network
     fields = {"method": "dada", "scale": 2, "size": "lite", "data": "-", "lr_kernel": "-", "steps": 0}
     path = save_weights(source, tmp_path / "exact.safetensors", ModelCard(**fields, date="2026-01-01"))
-    learner = method(options=trusting, prior_weights={"dsrnet": str(prior_file)}, features_from=str(path))
+    learner = method(options=trusting, prior_weights=str(prior_file), features_from=str(path))
     assert tiny.same_weights(learner.network.features, source.features)
     run_step(learner, batch_of(2)).backward()
     assert all(p.grad is not None for p in learner.network.trust.parameters())
@@ -311,11 +267,10 @@ def test_trust_is_learned_on_top_of_features_that_were_trained_without_it(tmp_pa
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"prior_weights": {"dsrnet": "robust"}}, ValueError, "add them there"),
-        ({"options": {"priors": "dsrnet"}}, ValueError, "priors must be a list"),
-        ({"options": {"priors": ["bicubic"]}}, ValueError, "priors must be a list"),
-        ({"options": {"priors": ["dsrnet"]}, "prior_weights": {"dsrnet": "fresh"}}, ValueError, "helps nobody"),
-        ({"options": {"priors": ["csan"]}, "prior_weights": {"csan": "no.safetensors"}}, WeightsError, "no weights at"),
+        ({"prior_weights": "robust"}, ValueError, "without a prior"),
+        ({"options": {"prior": "bicubic"}}, ValueError, "expected None or one of csan, dsrnet"),
+        ({"options": {"prior": "dsrnet"}, "prior_weights": "fresh"}, ValueError, "helps nobody"),
+        ({"options": {"prior": "csan"}, "prior_weights": "no.safetensors"}, WeightsError, "no weights at"),
         ({"encoder_weights": "resnet50.pth"}, ValueError, "size 'paper'"),
         ({"encoder_weights": "resnet50.pth", "features_from": "x4.safetensors"}, ValueError, "drop one of them"),
         ({"n_grad": 0}, ValueError, "n_grad must be at least 1"),
@@ -331,8 +286,8 @@ def test_impossible_options_are_refused(options, error, message):
 
 def test_prior_options_must_be_those_of_the_weights(prior_file):
     with pytest.raises(ValueError, match="weights were made with"):
-        options = {"priors": ["dsrnet"], "prior_options": {"dsrnet": {"width": 8}}}
-        method(options=options, prior_weights={"dsrnet": str(prior_file)})
+        options = {"prior": "dsrnet", "prior_options": {"width": 8}}
+        method(options=options, prior_weights=str(prior_file))
 
 
 def test_shifted_data_is_refused_unless_adjusted_additively():
@@ -369,7 +324,7 @@ def test_every_shipped_config_is_complete(name, scale):
     optimisation = Optimisation(**arguments.pop("optimisation"))
     if (name, scale) in LITE:
         assert arguments["size"] == "lite" and arguments["gradient"] == "implicit"
-        assert (arguments.get("options", {}).get("priors") == ["dsrnet"]) == ("prior" in name)
+        assert (arguments.get("options", {}).get("prior") == "dsrnet") == ("prior" in name)
         return
     assert (room["patch"], room["batch_size"], room["normalise"]) == (256, 8, "none")
     assert (optimisation.learning_rate, optimisation.weight_decay, optimisation.gradient_clip) == (1e-4, 1e-5, 0.01)
@@ -384,5 +339,5 @@ def test_the_config_for_bicubic_lr_is_complete(scale):
     assert room["patch"] % scale == 0 and room["patch"] >= 12 * scale
     assert {k["kernel"] for k in room["degradation"]["kernels"]} == {"bicubic", "bicubic_uint8"}
     assert room["validation_degradation"]["kernels"] == [{"kernel": "bicubic"}]
-    assert arguments["options"] == {"priors": ["dsrnet"], "trust": "learned", "lr_kernel": "bicubic"}
-    assert arguments["prior_weights"] is None
+    assert arguments["options"] == {"prior": "dsrnet", "trust": "learned", "lr_kernel": "bicubic"}
+    assert arguments["prior_weights"] == "clean"
