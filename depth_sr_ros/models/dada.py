@@ -38,7 +38,7 @@ class Frame(NamedTuple):
 
 def check_prior(prior: str | None) -> None:
     """Raise ValueError unless this is None or the name of a single-depth network that can be the prior."""
-    if prior is not None and prior not in PRIORS:
+    if prior is not None and (not isinstance(prior, str) or prior not in PRIORS):
         raise ValueError(f"unsupported prior {prior!r}: expected None or one of {', '.join(sorted(PRIORS))}")
 
 

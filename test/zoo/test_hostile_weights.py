@@ -63,11 +63,12 @@ def test_absurd_options_are_refused_at_once(weights, options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"prior_options": {"dsrnet": {"units": 10**9}}}, {"priors": 5}, {"prior_options": [1]}, {"trust": 3}]
+    "options",
+    [{"prior_options": {"units": 10**9}}, {"prior": 5}, {"prior": ["csan"]}, {"prior_options": [1]}, {"trust": 3}],
 )
 def test_absurd_options_of_another_network(weights, options):
     with pytest.raises(WeightsError):
-        build_network("f", "f", "dada", 2, "lite", {"priors": ["dsrnet"], **options}, specs_of(read_tensors(weights)))
+        build_network("f", "f", "dada", 2, "lite", {"prior": "dsrnet", **options}, specs_of(read_tensors(weights)))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\xff", '{"method": 1}', "[" * 100_000, '{"scale": 1e999}'])

@@ -15,8 +15,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from depth_sr_ros.atomic import write_file
 from depth_sr_ros.zoo import choice
-from depth_sr_ros.zoo.card import read_card, write_card
+from depth_sr_ros.zoo.card import card_path, card_text, read_card
 
 from .arguments import check_choices, names, progress_bar
 from .datasets import DatasetError, Scenes
@@ -64,7 +65,8 @@ def cards_command(arguments: argparse.Namespace) -> int:
     if arguments.write:
         for stem in stems:
             path = choice.WEIGHTS_DIR / stem
-            write_card(read_card(path).model_copy(update={"scores": measured[stem]}), path)
+            card = read_card(path).model_copy(update={"scores": measured[stem]})
+            write_file(card_path(path), card_text(card))
         return 0
     return int(any(noted[stem] != measured[stem] for stem in stems))
 

@@ -285,7 +285,7 @@ def test_impossible_options_are_refused(options, error, message):
 
 
 def test_prior_options_must_be_those_of_the_weights(prior_file):
-    with pytest.raises(ValueError, match="weights were made with"):
+    with pytest.raises(ValueError, match="were made with"):
         options = {"prior": "dsrnet", "prior_options": {"width": 8}}
         method(options=options, prior_weights=str(prior_file))
 
