@@ -42,6 +42,7 @@ setup(
     # What the node, the library and the replay import besides ROS; requirements.txt pins it for the checkout.
     install_requires=[
         "matplotlib",
+        "mcap",
         "numpy",
         "opencv-contrib-python-headless",
         "Pillow",

@@ -140,12 +140,13 @@ def _add_upsample(commands) -> None:
 
 def _add_replay(commands) -> None:
     p = commands.add_parser("replay", help="play a recording and score the result")
-    p.add_argument("bag", metavar="BAG", type=Path, help="rosbag2 folder, or its .mcap or .db3 file")
+    p.add_argument("bag", metavar="BAG", type=Path, help="rosbag2 folder, its .mcap or .db3 file, or a rosbag1")
+    p.add_argument("--list", action="store_true", help="print the topics of BAG, which are used and why; play nothing")
     p.add_argument("--live", action="store_true", help="through the real node over DDS (default: call the upsampler)")
     p.add_argument("--external", action="store_true", help="with --live: use the node that already runs")
     p.add_argument("--namespace", default="", help="with --live: ROS namespace of the node")
     p.add_argument("--rate", type=float, default=1.0, help="with --live: playing speed (default 1)")
-    p.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for metrics.json, panel.png")
+    p.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder for metrics.json, panel.png")
     p.add_argument("--method", default="auto", help="auto, single, guided or a network's name (default auto)")
     p.add_argument("--scale", type=int, default=4, help="upsampling factor (default 4)")
     text = "RGB is registered to depth although their frame_ids differ"
@@ -160,7 +161,7 @@ def _add_replay(commands) -> None:
         ("rgb-info", "their camera_info"),
         ("truth", "high-resolution depth to score against"),
     ):
-        p.add_argument(f"--{role}-topic", metavar="TOPIC", help=f"{text}; '' for none (default: found by name)")
+        p.add_argument(f"--{role}-topic", metavar="TOPIC", help=f"{text}; '' for none (default: see --list)")
     _add_json(p)
     p.set_defaults(run=_replay)
 
@@ -237,8 +238,15 @@ def _upsample(args: argparse.Namespace) -> None:
 
 
 def _replay(args: argparse.Namespace) -> None:
+    roles = ("depth", "depth_info", "rgb", "rgb_info", "truth")
+    topics = {role: getattr(args, f"{role}_topic") for role in roles}
+    if args.list:
+        _list_topics(args, topics)
+        return
     from depth_sr_ros.replay.evaluate import Replay, replay
 
+    if args.out is None:
+        raise ValueError("-o DIR is missing: expected a folder for the results, or --list")
     if args.external and not args.live:
         raise ValueError("--external makes sense with --live only: offline there is no node")
     if args.rate <= 0:
@@ -254,11 +262,28 @@ def _replay(args: argparse.Namespace) -> None:
         extrinsics=tuple(args.extrinsics or ()),
         lr_kernel=args.lr_kernel,
     )
-    roles = ("depth", "depth_info", "rgb", "rgb_info", "truth")
-    topics = {role: getattr(args, f"{role}_topic") for role in roles}
     with _progress(args) as progress:
         metrics = replay(args.bag, args.out, settings, progress, **topics)
     _show_metrics(args, metrics)
+
+
+def _list_topics(args: argparse.Namespace, topics: dict[str, str | None]) -> None:
+    from depth_sr_ros.replay.reading import open_bag
+
+    with open_bag(args.bag, **topics) as bag:
+        rows, notes = bag.listing(), bag.notes
+    if args.json:
+        print(json.dumps({"topics": rows, "notes": notes}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table("role", Column("topic", overflow="fold"), "type", "messages", Column("why", overflow="fold"))
+    for row in rows:
+        table.add_row(*(str(row[key]) for key in ("role", "topic", "type", "messages", "why")))
+    Console().print(table)
+    for note in notes:
+        print(f"note: {note}")
 
 
 def _demo(args: argparse.Namespace) -> None:

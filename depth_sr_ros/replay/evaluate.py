@@ -176,7 +176,7 @@ def evaluate(bag: Bag, out: Path, settings: Replay, progress: Progress) -> tuple
     metrics |= latency_metrics(latencies)
     metrics["frames_lost"] = metrics["frames_in"] - metrics["frames_out"]
     metrics |= scorer.summary()
-    metrics["notes"] = [*metrics.get("notes", []), *scorer.notes]
+    metrics["notes"] = [*bag.notes, *metrics.get("notes", []), *scorer.notes]
     return metrics, example
 
 

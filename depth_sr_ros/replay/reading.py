@@ -1,50 +1,42 @@
-"""Recordings: open a rosbag2 (sqlite3 or MCAP), find the depth and RGB topics, read frames.
+"""Recordings: open a rosbag2 (sqlite3 or MCAP) or a rosbag1, and read the frames of its depth and RGB cameras.
 
-`open_bag` gives a `Bag`; `Bag.topics` are the topics by role, found by message type, image encoding and name.
+`open_bag` gives a `Bag`; `Bag.topics` are the topics by role, see `topics`. Compressed images are read as images, and
+messages of ROS 1 as those of ROS 2.
 """
 
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from depth_sr_ros.messages.images import DEPTH_DTYPES
+from depth_sr_ros.messages.compressed import DecompressedImage, encoding_of
+from depth_sr_ros.messages.errors import DecodeError
+from depth_sr_ros.replay.mcap_recovery import is_incomplete, recover
+from depth_sr_ros.replay.topics import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    TRANSPORTS,
+    ImageTopic,
+    TopicChoice,
+    choose_topics,
+)
 
-IMAGE = "sensor_msgs/msg/Image"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-_TRUTH_WORDS = ("ground_truth", "groundtruth", "truth", "gt")
+_STORAGE_SUFFIXES = (".mcap", ".db3")
+_ROS2 = get_typestore(Stores.ROS2_KILTED)
 
 
 class BagError(ValueError):
     """A recording that cannot be used; the message says what was found and what is needed."""
-
-
-@dataclass(frozen=True)
-class Topics:
-    """Topic names by role; None where the recording has none.
-
-    Attributes:
-        depth, depth_info: the depth camera.
-        rgb, rgb_info: the colour camera.
-        truth: high-resolution depth to score against.
-    """
-
-    depth: str
-    depth_info: str | None = None
-    rgb: str | None = None
-    rgb_info: str | None = None
-    truth: str | None = None
-
-    def roles(self) -> dict[str, str]:
-        """Topic name to role, for the topics that exist."""
-        return {getattr(self, f.name): f.name for f in fields(self) if getattr(self, f.name)}
 
 
 @dataclass(frozen=True)
@@ -57,11 +49,16 @@ class RawMessage:
 
 
 class _Checked:
-    """A reader whose every failure is a `BagError`: damaged bytes make the parsers fail in ways without number."""
+    """A reader of CDR messages whose every failure is a `BagError`: damaged bytes make the parsers fail in ways without
+    number.
+
+    A header without a stamp gets the time of recording: `unstamped` has the topics where that was done.
+    """
 
     def __init__(self, reader: AnyReader, path: Path):
         self._reader, self._path = reader, path
         self.connections, self.duration = reader.connections, reader.duration
+        self.unstamped: set[str] = set()
 
     def messages(self, connections: list, **window: int) -> Iterator[tuple[Any, int, bytes]]:
         """(connection, time of recording in ns, CDR bytes), as `AnyReader.messages`."""
@@ -69,12 +66,20 @@ class _Checked:
             for connection, time_ns, data in self._reader.messages(connections, **window):
                 if not 0 <= time_ns < 2**63 - 1:
                     raise BagError(f"{self._path} is damaged: a message recorded at {time_ns} ns")
+                if not self._reader.is2:
+                    data = bytes(_ROS2.ros1_to_cdr(data, connection.msgtype))
+                if cdr_stamp(data) == 0:
+                    self.unstamped.add(connection.topic)
+                    data = _stamped(data, time_ns)
                 yield connection, time_ns, data
 
     def deserialize(self, data: bytes, kind: str) -> Any:
         """The message in CDR bytes."""
         with _damage_reported(self._path):
-            return self._reader.deserialize(data, kind)
+            own = self._reader.typestore if self._reader.is2 else None
+            # a recording of ROS 1, or of compressed images alone, does not define the type that is asked for
+            store = own if own is not None and kind in own.fielddefs else _ROS2
+            return store.deserialize_cdr(data, kind)
 
 
 @contextmanager
@@ -90,9 +95,10 @@ def _damage_reported(path: Path) -> Iterator[None]:
 class Bag:
     """An open recording; made by `open_bag`."""
 
-    def __init__(self, path: Path, reader: AnyReader, overrides: dict[str, str | None]):
-        self.path, self._reader = path, _Checked(reader, path)
-        self.topics = _find_topics(self._reader, path, overrides)
+    def __init__(self, path: Path, reader: AnyReader, overrides: dict[str, str | None], notes: list[str]):
+        self.path, self._reader, self._notes = path, _Checked(reader, path), notes
+        self.choice = _find_topics(self._reader, path, overrides)
+        self.topics = self.choice.topics
         roles = self.topics.roles()
         self._connections = [c for c in reader.connections if c.topic in roles]
 
@@ -101,16 +107,41 @@ class Bag:
         """Seconds from the first to the last message."""
         return max(self._reader.duration, 0) * 1e-9
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the recording: what was missing of it, and which stamps are not the camera's."""
+        roles = self.topics.roles()
+        unstamped = sorted(topic for topic in self._reader.unstamped if topic in roles)
+        if not unstamped:
+            return list(self._notes)
+        return [*self._notes, f"header.stamp is zero on {', '.join(unstamped)}: the time of recording is used instead"]
+
     def count(self, role: str) -> int:
         """Number of messages with this role."""
         topic = getattr(self.topics, role)
         return sum(c.msgcount for c in self._connections if c.topic == topic)
+
+    def listing(self) -> list[dict[str, str | int]]:
+        """Every topic of the recording, by name: `topic`, `type`, `messages`, its `role` ("" for none) and `why`."""
+        roles = self.topics.roles()
+        rows: dict[str, dict[str, str | int]] = {}
+        for connection in sorted(self._reader.connections, key=lambda c: c.topic):
+            role, name = roles.get(connection.topic, ""), connection.topic
+            beside = f"beside {getattr(self.topics, role.removesuffix('_info'))}" if role else "not used"
+            why = self.choice.reasons.get(name, beside)
+            row = rows.setdefault(
+                name, {"role": role, "topic": name, "type": connection.msgtype, "messages": 0, "why": why}
+            )
+            row["messages"] = int(row["messages"]) + connection.msgcount
+        return list(rows.values())
 
     def raw(self, *roles: str) -> Iterator[RawMessage]:
         """Messages of the given roles (default: the four inputs) in recorded order, not decoded."""
         roles = roles or ("depth", "depth_info", "rgb", "rgb_info")
         names = {getattr(self.topics, role): role for role in roles if getattr(self.topics, role)}
         for connection, time_ns, data in self._reader.messages([c for c in self._connections if c.topic in names]):
+            if connection.msgtype == COMPRESSED_IMAGE:
+                data = _raw_image(self._reader.deserialize(data, COMPRESSED_IMAGE))
             yield RawMessage(names[connection.topic], time_ns, bytes(data))
 
     def decode(self, message: RawMessage) -> Any:
@@ -138,7 +169,7 @@ class Bag:
         topic = getattr(self.topics, role)
         connections = [c for c in self._connections if c.topic == topic]
         for connection, _, data in self._reader.messages(connections, start=time_ns, stop=time_ns + 1):
-            return self._reader.deserialize(data, connection.msgtype)
+            return self._decoded(data, connection.msgtype)
         raise BagError(f"{self.path.name} has no {role} message at {time_ns} ns")
 
     def messages(self, role: str) -> Iterator[object]:
@@ -147,7 +178,11 @@ class Bag:
         if topic is None:
             return
         for connection, _, data in self._reader.messages([c for c in self._connections if c.topic == topic]):
-            yield self._reader.deserialize(data, connection.msgtype)
+            yield self._decoded(data, connection.msgtype)
+
+    def _decoded(self, data: bytes, kind: str) -> Any:
+        message = self._reader.deserialize(data, kind)
+        return DecompressedImage(message) if kind == COMPRESSED_IMAGE else message
 
 
 def cdr_stamp(cdr: bytes) -> int:
@@ -157,93 +192,145 @@ def cdr_stamp(cdr: bytes) -> int:
     return seconds * 1_000_000_000 + nanoseconds
 
 
+def _stamped(cdr: bytes, time_ns: int) -> bytes:
+    """`cdr` with `time_ns` as its header's stamp."""
+    form = "<iI" if cdr[1] & 1 else ">iI"
+    return cdr[:4] + struct.pack(form, time_ns // 1_000_000_000, time_ns % 1_000_000_000) + cdr[12:]
+
+
+def _raw_image(message: Any) -> bytes:
+    """The CDR bytes of the Image in a CompressedImage; one of 0x0 pixels where it is damaged, which no one takes."""
+    image = DecompressedImage(message)
+    size: tuple[int, int, int]
+    try:
+        encoding, size, data = image.encoding, (image.height, image.width, image.step), image.data
+    except DecodeError:
+        encoding, size, data = encoding_of(message.format), (0, 0, 0), np.zeros(0, np.uint8)
+    height, width, step = size
+    raw = _ROS2.types[IMAGE](
+        header=message.header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=step,
+        data=data,
+    )
+    return bytes(_ROS2.serialize_cdr(raw, IMAGE))
+
+
 @contextmanager
 def open_bag(path: str | Path, **overrides: str | None) -> Iterator[Bag]:
     """Open a recording.
 
+    An MCAP file whose end is missing (a recorder that was killed) is read up to its last whole message; `Bag.notes`
+    says how much that was.
+
     Args:
-        path: a rosbag2 folder (with metadata.yaml), or its single .mcap or .db3 file.
+        path: a rosbag2 folder, its single .mcap or .db3 file, or a rosbag1 (.bag).
         overrides: topic names by role (`depth`, `depth_info`, `rgb`, `rgb_info`, `truth`) where the guess would be
             wrong; "" says that there is none.
 
     Raises:
-        BagError: no such recording, a rosbag1, damaged, or without depth images.
+        BagError: no such recording, damaged, or without depth images.
     """
     path = Path(path)
-    if not path.exists():
-        raise BagError(f"no recording at {path}")
-    if path.suffix == ".bag":
-        raise BagError(f"{path.name} is a ROS 1 bag: convert it with 'rosbags-convert --src {path.name} --dst NAME'")
-    if path.is_dir() and not (path / "metadata.yaml").exists():
-        raise BagError(f"{path} has no metadata.yaml: give a rosbag2 folder, or its .mcap or .db3 file")
-    if path.is_file() and path.suffix not in (".mcap", ".db3"):
-        raise BagError(f"{path.name} is not a recording: give a rosbag2 folder, or its .mcap or .db3 file")
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="depth_sr_bag_") as folder:
+        reader = _open_reader(path, Path(folder), notes)
+        try:
+            yield Bag(path, reader, overrides, notes)
+        finally:
+            reader.close()
+
+
+def _open_reader(path: Path, folder: Path, notes: list[str]) -> AnyReader:
+    source = _storage_of(path)
     try:
-        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_KILTED))
+        if source.is_dir():
+            files = sorted(source.glob("*.mcap"))
+            cut = [file for file in files if is_incomplete(file)]
+            if cut and len(files) > 1:
+                raise BagError(f"{cut[0]} is incomplete: repair it, or give the other files singly ({_RECOVERY_HINT})")
+            source = cut[0] if cut else source
+        if source.suffix == ".mcap" and is_incomplete(source):
+            source = _recovered(source, folder, notes)
+        reader = AnyReader([source], default_typestore=_ROS2)
         reader.open()
+    except BagError:
+        raise
     except Exception as error:  # damaged bytes make the parsers fail in ways without number
         raise BagError(f"{path} cannot be read: {error or type(error).__name__}") from error
+    return reader
+
+
+_RECOVERY_HINT = "a recorder that was killed leaves such files; 'mcap recover FILE' and 'ros2 bag reindex' repair them"
+
+
+def _recovered(path: Path, folder: Path, notes: list[str]) -> Path:
     try:
-        yield Bag(path, reader, overrides)
-    finally:
-        reader.close()
+        found = recover(path, folder)
+    except ValueError as error:
+        raise BagError(f"{path} is incomplete and cannot be read: {error} ({_RECOVERY_HINT})") from None
+    notes.append(
+        f"{path.name} is incomplete: {found.messages} messages were read, {found.unread_bytes} bytes at its end were "
+        f"not ({_RECOVERY_HINT})"
+    )
+    return found.path
 
 
-def _find_topics(reader: _Checked, path: Path, overrides: dict[str, str | None]) -> Topics:
+def _storage_of(path: Path) -> Path:
+    """What to open: the folder or file, or the one storage file of a folder whose metadata.yaml is missing."""
+    if not path.exists():
+        raise BagError(f"no recording at {path}")
+    if path.is_file():
+        if path.suffix not in (*_STORAGE_SUFFIXES, ".bag"):
+            raise BagError(f"{path.name} is not a recording: expected a rosbag2 folder, or a .mcap, .db3 or .bag file")
+        return path
+    if (path / "metadata.yaml").exists():
+        return path
+    files = sorted(file for file in path.iterdir() if file.suffix in _STORAGE_SUFFIXES)
+    if len(files) != 1:
+        raise BagError(
+            f"{path} has no metadata.yaml and {len(files)} storage files: expected a rosbag2 folder, or one of its "
+            ".mcap or .db3 files; 'ros2 bag reindex' writes a new metadata.yaml"
+        )
+    return files[0]
+
+
+def _find_topics(reader: _Checked, path: Path, overrides: dict[str, str | None]) -> TopicChoice:
     topics = {c.topic: c.msgtype for c in reader.connections if c.msgcount}
     for role, topic in overrides.items():
-        expected = CAMERA_INFO if role.endswith("info") else IMAGE
-        if topic and topics.get(topic) != expected:
+        expected = (CAMERA_INFO,) if role.endswith("info") else (IMAGE, COMPRESSED_IMAGE)
+        if topic and topics.get(topic) not in expected:
             raise BagError(
-                f"{path.name} has no {expected} on {topic!r} (for {role}); it has {_listing(topics, expected)}"
+                f"{path.name} has no {expected[0]} on {topic!r} (for {role}); it has {_listing(topics, expected)}"
             )
-    encodings = {t: _first_encoding(reader, t) for t, kind in topics.items() if kind == IMAGE}
-    depth_like = [t for t, e in encodings.items() if e in DEPTH_DTYPES]
-    given = {role: topic or None for role, topic in overrides.items() if topic is not None}
-    truth = given.get("truth", _best(depth_like, lambda t: 2 * _named_truth(t)))
-    inputs = [t for t in depth_like if t != truth and not _named_truth(t)]
-    depth = given.get("depth") or _best(inputs, lambda t: 1 + 2 * ("depth" in t) - ("infra" in t))
-    if depth is None:
-        compressed = [t for t, kind in topics.items() if "Compressed" in kind]
-        hint = f"; {compressed[0]} is compressed: republish it as raw first" if compressed else ""
-        raise BagError(
-            f"{path.name} has no depth images (sensor_msgs/msg/Image with encoding {' or '.join(DEPTH_DTYPES)})"
-            f"; it has {_listing(topics)}{hint}"
-        )
-    colour = [t for t, e in encodings.items() if e not in (*DEPTH_DTYPES, "mono8", "mono16")]
-    rgb = given.get("rgb", _best(colour, lambda t: 1 + ("rgb" in t) + ("color" in t) + ("colour" in t)))
+    images = [_image_topic(reader, t) for t, kind in topics.items() if kind in (IMAGE, COMPRESSED_IMAGE)]
     infos = [t for t, kind in topics.items() if kind == CAMERA_INFO]
-    found = Topics(depth, _info_of(depth, infos), rgb, _info_of(rgb, infos), truth)
-    return replace(found, **{role: topic for role, topic in given.items() if role.endswith("info")})
+    given = {role: topic or None for role, topic in overrides.items() if topic is not None}
+    choice = choose_topics(images, infos, given)
+    if choice is None:
+        raise BagError(
+            f"{path.name} has no depth images: expected sensor_msgs/msg/Image with encoding 16UC1 or 32FC1, or a "
+            f"compressed one ({', '.join(TRANSPORTS)}); it has {_listing(topics)}"
+        )
+    return choice
 
 
-def _best(names: list[str], score) -> str | None:
-    """The name of highest positive score; ties go to the shorter name."""
-    ranked = sorted((n for n in names if score(n) > 0), key=lambda n: (-score(n), len(n), n))
-    return ranked[0] if ranked else None
-
-
-def _named_truth(topic: str) -> bool:
-    return any(word in part for part in topic.lower().split("/") for word in _TRUTH_WORDS[:3]) or (
-        _TRUTH_WORDS[3] in topic.lower().split("/")
-    )
-
-
-def _info_of(image: str | None, infos: list[str]) -> str | None:
-    """The camera_info beside an image topic (REP 135): same namespace."""
-    if image is None:
-        return None
-    beside = image.rsplit("/", 1)[0] + "/camera_info"
-    return beside if beside in infos else None
-
-
-def _first_encoding(reader: _Checked, topic: str) -> str:
+def _image_topic(reader: _Checked, topic: str) -> ImageTopic:
+    """The topic by its first message that can be read."""
     connections = [c for c in reader.connections if c.topic == topic]
+    count = sum(c.msgcount for c in connections)
     for connection, _, data in reader.messages(connections):
-        return reader.deserialize(data, connection.msgtype).encoding
-    return ""
+        message = reader.deserialize(data, connection.msgtype)
+        frame_id = message.header.frame_id
+        if connection.msgtype == COMPRESSED_IMAGE:
+            return ImageTopic(topic, encoding_of(message.format), frame_id, messages=count, compressed=True)
+        return ImageTopic(topic, message.encoding, frame_id, message.width, message.height, count)
+    return ImageTopic(topic, "", messages=0)
 
 
-def _listing(topics: dict[str, str], kind: str | None = None) -> str:
-    chosen = [f"{t} ({k})" for t, k in sorted(topics.items()) if kind in (None, k)]
+def _listing(topics: dict[str, str], kinds: tuple[str, ...] | None = None) -> str:
+    chosen = [f"{t} ({k})" for t, k in sorted(topics.items()) if kinds is None or k in kinds]
     return ", ".join(chosen) or "nothing of that type"

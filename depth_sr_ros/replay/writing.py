@@ -10,7 +10,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from depth_sr_ros.camera import Intrinsics
 from depth_sr_ros.depth import from_metres
-from depth_sr_ros.replay.reading import CAMERA_INFO, IMAGE, Topics
+from depth_sr_ros.replay.topics import CAMERA_INFO, IMAGE, Topics
 
 DEFAULT_TOPICS = Topics(
     depth="/camera/depth/image_raw",

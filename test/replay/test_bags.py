@@ -11,7 +11,8 @@ from depth_sr_ros.camera import Intrinsics
 from depth_sr_ros.messages.camera_info import decode_camera_info
 from depth_sr_ros.messages.images import colour_pixels, decode_depth
 from depth_sr_ros.messages.protocols import stamp_ns
-from depth_sr_ros.replay.reading import IMAGE, BagError, Topics, open_bag
+from depth_sr_ros.replay.reading import BagError, open_bag
+from depth_sr_ros.replay.topics import IMAGE, Topics
 from depth_sr_ros.replay.writing import DEFAULT_TOPICS, BagWriter
 
 STORE = get_typestore(Stores.ROS2_KILTED)
@@ -108,7 +109,7 @@ def test_recordings_that_cannot_be_used(tmp_path):
     (tmp_path / "damaged.mcap").write_bytes(b"\x89MCAP0\r\n" + b"\x00" * 40)
     assert "no recording" in complaint(tmp_path / "missing")
     assert "metadata.yaml" in complaint(tmp_path / "empty")
-    assert "rosbags-convert" in complaint(tmp_path / "old.bag")
+    assert "cannot be read" in complaint(tmp_path / "old.bag")
     assert "not a recording" in complaint(tmp_path / "notes.txt")
     assert "cannot be read" in complaint(tmp_path / "damaged.mcap")
 

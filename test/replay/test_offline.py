@@ -10,7 +10,8 @@ from depth_sr_ros.inference.frames import ProblemKind
 from depth_sr_ros.inference.settings import Settings
 from depth_sr_ros.replay.evaluate import Replay, replay
 from depth_sr_ros.replay.offline import OfflineReplay
-from depth_sr_ros.replay.reading import IMAGE, open_bag
+from depth_sr_ros.replay.reading import open_bag
+from depth_sr_ros.replay.topics import IMAGE
 from depth_sr_ros.replay.writing import DEFAULT_TOPICS, BagWriter
 
 SCALE, FRAMES = 4, 6

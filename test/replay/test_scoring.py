@@ -11,8 +11,9 @@ from depth_sr_ros.replay.evaluate import Replay, replay
 from depth_sr_ros.replay.methods import method_settings
 from depth_sr_ros.replay.metrics_file import CONTRACT, latency_metrics, write_metrics
 from depth_sr_ros.replay.panel import draw_panel
-from depth_sr_ros.replay.reading import BagError, Topics, open_bag
+from depth_sr_ros.replay.reading import BagError, open_bag
 from depth_sr_ros.replay.scoring import Example, ReplayedFrame, Scorer, most_telling
+from depth_sr_ros.replay.topics import Topics
 from depth_sr_ros.replay.writing import DEFAULT_TOPICS, BagWriter
 from depth_sr_ros.synthetic import DepthCamera, default_camera, random_scene
 
