@@ -126,6 +126,8 @@ class ProblemKind(Enum):
     """No pixel of the depth image is valid."""
     LOOPED = ("looped", Severity.WARN)
     """Stamps jumped back, as those of a looped bag do."""
+    UNCONVERGED = ("unconverged", Severity.WARN)
+    """The diffusion ended above its tolerance, and no budget of the user's asked for that."""
     DISTORTION = ("distortion", Severity.NOTE)
     """Lens distortion that nothing undoes."""
     DROPPED = ("dropped", Severity.NOTE)
@@ -153,12 +155,14 @@ class SolveInfo:
             by default) where nothing ended it sooner.
         warm: whether it began at the solution of the frame before.
         budget_ended: whether `max_iterations` or the time budget ended it before its tolerance.
+        converged: whether the residual is at or below the tolerance.
     """
 
     iterations: int
     relative_residual: float
     warm: bool
     budget_ended: bool
+    converged: bool
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,6 +151,8 @@ class Pipeline:
             output = method.infer(depth, guide.pixels, guide.seen, pair.depth.stamp, guide.view)
         except (ValueError, RuntimeError) as error:
             return _with_problem(result, ProblemKind.FAILED, f"{method.method} failed on this frame: {error}")
+        if (text := method.unconverged(output)) is not None:
+            result = _with_problem(result, ProblemKind.UNCONVERGED, text)
         return replace(result, depth=output.depth, solve=output.solve, guided=True, rgb_usable=True)
 
     def _count_unmatched(self, pair: FramePair, result: FrameResult) -> FrameResult:

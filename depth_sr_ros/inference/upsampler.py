@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,8 +148,22 @@ class DepthUpsampler:
         stamp: float | None = None,
         camera: Hashable = None,
     ) -> np.ndarray:
-        """The depth of `infer`, with the same arguments."""
-        return self.infer(depth, guide, guide_seen, stamp, camera).depth
+        """The depth of `infer`, with the same arguments; a warning says when a diffusion ended above its tolerance."""
+        result = self.infer(depth, guide, guide_seen, stamp, camera)
+        if (text := self.unconverged(result)) is not None:
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+        return result.depth
+
+    def unconverged(self, result: UpsampleResult) -> str | None:
+        """What to tell the user of a diffusion that ended above its tolerance though no budget was set; else None."""
+        solve = result.solve
+        if solve is None or solve.converged or self.max_iterations is not None or self.time_budget_s is not None:
+            return None
+        return (
+            f"{self.method} x{self.scale} ended at a relative residual of {solve.relative_residual:.1e} after "
+            f"{solve.iterations} iterations, expected {self.model.tolerance:.1e}: the output agrees with the input, "
+            "but its detail is unfinished; raise max_iterations"
+        )
 
     def infer(
         self,
@@ -233,6 +248,7 @@ class DepthUpsampler:
             relative_residual=float(info.relative_residual.max()),
             warm=info.warm is not None and bool(info.warm.all()),
             budget_ended=info.budget_ended,
+            converged=info.converged,
         )
         if stamp is not None:
             self._video.keep(stamp, camera, source, solution)

@@ -105,6 +105,7 @@ class FrameStatistics:
                 residual_max=max((solve.relative_residual for solve in solves), default=None),
                 warm_share=_mean([solve.warm for solve in solves]),
                 budget_share=_mean([solve.budget_ended for solve in solves]),
+                unconverged_share=_mean([not solve.converged for solve in solves]),
                 since_input=now - self._inputs[-1] if self._inputs else None,
                 problems=[
                     Problem(kind, text)
@@ -138,11 +139,13 @@ class Summary:
     invalid_share: float | None = None
     guided_share: float | None = None
     iterations_p50: float | None = None
-    """Of the diffusion's solver, as the next three."""
+    """Of the diffusion's solver, as the next four."""
     residual_max: float | None = None
     warm_share: float | None = None
     budget_share: float | None = None
     """Share of solves that a budget ended."""
+    unconverged_share: float | None = None
+    """Share of solves that ended above their tolerance."""
     since_input: float | None = None
     problems: list[Problem] = field(default_factory=list)
     """The latest of each kind, the latest of all last."""
@@ -267,6 +270,7 @@ def key_values(summary: Summary, facts: dict[str, str]) -> dict[str, str]:
         "solver_residual_max": "n/a" if summary.residual_max is None else f"{summary.residual_max:.1e}",
         "solver_warm_percent": percent(summary.warm_share),
         "solver_budget_ended_percent": percent(summary.budget_share),
+        "solver_unconverged_percent": percent(summary.unconverged_share),
         **{name: str(number) for name, number in summary.counts.rows().items()},
     }
 

@@ -222,3 +222,19 @@ def test_package_is_lazy():
     assert depth_sr_ros.DepthUpsampler is DepthUpsampler
     with pytest.raises(AttributeError):
         depth_sr_ros.no_such_name  # noqa: B018
+
+
+def test_a_diffusion_that_ends_above_its_tolerance_says_so_unless_a_budget_asked_for_it():
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(1, 3, (12, 16)).astype(np.float32)
+    guide = rng.integers(0, 255, (48, 64, 3)).astype(np.uint8)
+    upsampler = DepthUpsampler("dada_rgb", 4, device="cpu")
+    whole = upsampler.infer(depth, guide)
+    assert whole.solve.converged and upsampler.unconverged(whole) is None
+    upsampler.model.max_iterations = 1
+    with pytest.warns(RuntimeWarning, match="max_iterations"):
+        upsampler.upsample(depth, guide)
+    short = upsampler.infer(depth, guide)
+    assert not short.solve.converged and short.solve.relative_residual > upsampler.model.tolerance
+    upsampler.max_iterations = 1
+    assert upsampler.unconverged(upsampler.infer(depth, guide)) is None

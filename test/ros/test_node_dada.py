@@ -57,7 +57,7 @@ def test_dada_runs_live_as_it_does_offline(dada, weights):
     assert 0 <= float(values["solver_iterations_p50"]) < 200
     assert float(values["solver_residual_max"]) <= 1e-3
     assert float(values["solver_warm_percent"]) > 50
-    assert float(values["solver_budget_ended_percent"]) == 0
+    assert float(values["solver_budget_ended_percent"]) == float(values["solver_unconverged_percent"]) == 0
 
 
 def test_budgets_change_live_and_show(dada):
@@ -77,7 +77,10 @@ def check_budgets(peer) -> None:
             peer.exchange(DEPTH + 0.3 * np.float32(values["max_iterations"]), rgb=RGB)
         _, _, rows = peer.next_status()
         assert float(rows["solver_iterations_p50"]) == iterations, rows
-        assert float(rows["solver_budget_ended_percent"]) == 100 and float(rows["solver_residual_max"]) > 1e-3
+        assert (
+            float(rows["solver_unconverged_percent"]) == float(rows["solver_budget_ended_percent"]) == 100
+            and float(rows["solver_residual_max"]) > 1e-3
+        )
     for bad in ({"max_iterations": -1}, {"time_budget_ms": -5.0}):
         (refused,) = peer.set_parameters(**bad)
         assert not refused.successful
