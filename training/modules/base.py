@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 
 from depth_sr_ros.atomic import write_file
@@ -49,16 +50,19 @@ class DepthSRMethod(L.LightningModule):
         super().__init__()
         self.network: DepthSRModel = create_model(method, scale, size, **(options or {}))
         # NHWC kernels are 1.1 to 4 times faster here, on CPU and GPU alike
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.optimisation = optimisation or Optimisation()
         self.description = {"method": method, "scale": scale, "size": size, "options": options or {}}
         self.validated: dict[str, float] = {}
 
     def on_validation_epoch_end(self) -> None:
         """Remember at which step the validation's score was made."""
-        enlarged = getattr(self.trainer.datamodule, "validation_zoom", 1.0) != 1.0  # not what cards' scores are of
+        enlarged = getattr(self._datamodule(), "validation_zoom", 1.0) != 1.0  # not what cards' scores are of
         if not self.trainer.sanity_checking and not enlarged:
             self.validated = {"step": self.global_step, "mad": float(self.trainer.callback_metrics["val_mad"])}
+
+    def _datamodule(self) -> Any | None:
+        return getattr(self.trainer, "datamodule", None)  # an attribute that Lightning's Trainer does not declare
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what `export` needs: how to build the network again, and the last validation's step and score."""
@@ -94,7 +98,7 @@ class DepthSRMethod(L.LightningModule):
         """The network's (B, 1, H, W) for a batch, as validation scores it."""
         return self(batch["depth_lr"], self.guide_of(batch))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimiser = self.optimisation.optimiser(self.parameters())
         scheduler = self.optimisation.scheduler(optimiser, self.total_steps(), self.steps_per_epoch())
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -105,7 +109,7 @@ class DepthSRMethod(L.LightningModule):
 
     def steps_per_epoch(self) -> float:
         """Optimiser steps of one epoch; infinite for loaders of no data module in a run bounded by max_steps alone."""
-        batches, data = self.trainer.num_training_batches, self.trainer.datamodule
+        batches, data = self.trainer.num_training_batches, self._datamodule()
         if math.isinf(batches) and data is not None:
             # Bounded by max_steps alone, a run has not counted its batches yet, and setting its data up here would
             # make the loader before a resumed run knows its epoch.
@@ -151,8 +155,9 @@ class DepthSRMethod(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._score(batch, "val")
-        if batch_index < PICTURES and self.global_rank == 0 and self._tensorboard() is not None:
-            self._show(batch)
+        writer = self._tensorboard()
+        if batch_index < PICTURES and self.global_rank == 0 and writer is not None:
+            self._show(batch, writer)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         self._score(batch, "test")
@@ -188,10 +193,10 @@ class DepthSRMethod(L.LightningModule):
         writer = getattr(self.logger, "experiment", None)
         return writer if hasattr(writer, "add_image") else None
 
-    def _show(self, batch: Batch) -> None:
+    def _show(self, batch: Batch, writer: Any) -> None:
         output = self.output_of(batch)
         picture = comparison(batch["depth_lr"][0, 0], output[0, 0], batch["depth_hr"][0, 0], batch["valid"][0, 0])
-        self._tensorboard().add_image(f"val/{batch['name'][0]}", picture, self.global_step, dataformats="HWC")
+        writer.add_image(f"val/{batch['name'][0]}", picture, self.global_step, dataformats="HWC")
 
 
 def eight_bit(estimate: torch.Tensor, batch: Batch) -> torch.Tensor:

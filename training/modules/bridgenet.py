@@ -6,10 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.types import OptimizerLRScheduler, OptimizerLRSchedulerConfig
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from depth_sr_ros.models.bridgenet import TASKS
+from depth_sr_ros.models.bridgenet import BridgeNet as Network
 
 from ..losses import l1_loss
 from .base import Batch, DepthSRMethod
@@ -33,6 +37,8 @@ class BridgeNet(DepthSRMethod):
         optimisation_mde: of L_MDE; None: as `optimisation`.
         normalise: as in `Supervised`.
     """
+
+    network: Network
 
     def __init__(
         self,
@@ -78,7 +84,9 @@ class BridgeNet(DepthSRMethod):
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """L_DSR and L_MDE."""
         low, extent = range_of(batch, self.normalise)
-        both = self.network.estimate_both((batch["depth_lr"] - low) / extent, self.guide_of(batch))
+        guide = self.guide_of(batch)
+        assert guide is not None  # the network requires one
+        both = self.network.estimate_both((batch["depth_lr"] - low) / extent, guide)
         return {
             task: l1_loss(low + extent * depth, batch["depth_hr"], batch["valid"]) for task, depth in zip(TASKS, both)
         }
@@ -87,8 +95,8 @@ class BridgeNet(DepthSRMethod):
         """What each optimiser moves."""
         return {task: list(self.network.parameters_of(task)) for task in TASKS}
 
-    def configure_optimizers(self) -> list[dict[str, Any]]:
-        configured = []
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        configured: list[OptimizerLRSchedulerConfig] = []
         for optimisation, parameters in zip(
             (self.optimisation, self.optimisation_mde), self.parameters_by_task().values()
         ):
@@ -106,16 +114,19 @@ class BridgeNet(DepthSRMethod):
                 parameter.grad = None
             self.manual_backward(loss)
             gradients[task] = [parameter.grad for parameter in by_task[task]]
-        first, second = self.optimizers()
+        optimisers, schedulers = self.optimizers(), self.lr_schedulers()
+        assert isinstance(optimisers, list) and isinstance(schedulers, list)  # one for each task
+        first, second = optimisers
         # the trainer counts steps of its own wrapper; a batch is one step, not two
-        steppers = {"dsr": first, "mde": second.optimizer}
+        steppers: dict[str, LightningOptimizer | torch.optim.Optimizer] = {"dsr": first, "mde": second.optimizer}
         for task, optimisation in zip(TASKS, (self.optimisation, self.optimisation_mde)):
             for parameter, gradient in zip(by_task[task], gradients[task]):
                 parameter.grad = gradient
             if optimisation.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(by_task[task], optimisation.gradient_clip)
             steppers[task].step()
-        for scheduler in self.lr_schedulers():
+        for scheduler in schedulers:
+            assert isinstance(scheduler, LRScheduler)  # not one that waits for a metric
             scheduler.step()
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import lightning as L
+from torch import nn
+
+from .base import DepthSRMethod
 
 
 class CompileNetwork(L.Callback):
@@ -22,20 +25,26 @@ class CompileNetwork(L.Callback):
         self.backend = backend
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for module in pl_module.compiled_parts():
+        for module in _parts(pl_module):
             module.compile(backend=self.backend, dynamic=False)  # parts of one class differ in size
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._calls = [module._compiled_call_impl for module in pl_module.compiled_parts()]
+        self._calls = [module._compiled_call_impl for module in _parts(pl_module)]
         self._set(pl_module, [None] * len(self._calls))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._set(pl_module, self._calls)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._set(pl_module, [None] * len(list(pl_module.compiled_parts())))
+        self._set(pl_module, [None] * len(list(_parts(pl_module))))
 
     @staticmethod
     def _set(pl_module: L.LightningModule, calls: list) -> None:
-        for module, call in zip(pl_module.compiled_parts(), calls):
+        for module, call in zip(_parts(pl_module), calls):
             module._compiled_call_impl = call
+
+
+def _parts(module: L.LightningModule) -> list[nn.Module]:
+    if not isinstance(module, DepthSRMethod):
+        raise TypeError(f"CompileNetwork compiles the parts that a DepthSRMethod names, got {type(module).__name__}")
+    return module.compiled_parts()

@@ -3,12 +3,14 @@ Supervised Cross-Scale Attention Network", 2023)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from depth_sr_ros.models.csan import CSAN as Network
 from depth_sr_ros.resize import bicubic
 
 from ..losses import l1_loss
@@ -40,6 +42,8 @@ class CSAN(Supervised):
     Raises:
         ValueError: for a negative stage_weight.
     """
+
+    network: Network
 
     def __init__(
         self,
@@ -84,12 +88,12 @@ class CSAN(Supervised):
         return [self.network.shallow, *self.network.stages]
 
 
-def on_grid(depth_hr: torch.Tensor, valid: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+def on_grid(depth_hr: torch.Tensor, valid: torch.Tensor, size: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """The ground truth (B, 1, H, W) and where it is valid, on a coarser grid (B, 1, *size) or its own."""
     ratio = depth_hr.shape[-1] // size[1]
     if ratio == 1:
         return depth_hr, valid
-    return bicubic(depth_hr, size=tuple(size)), F.avg_pool2d(valid.to(depth_hr.dtype), ratio) > 0.999
+    return bicubic(depth_hr, size=(size[0], size[1])), F.avg_pool2d(valid.to(depth_hr.dtype), ratio) > 0.999
 
 
 def default_optimisation() -> Optimisation:

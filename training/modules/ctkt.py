@@ -3,14 +3,20 @@ Transfer for Single Depth Super-Resolution", CVPR 2021, Algorithm 1."""
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from depth_sr_ros.models.denet import DENet
+from depth_sr_ros.models.dsrnet import DSRNet
 from depth_sr_ros.models.spnet import SideOutputs, SPNet
 
 from ..losses import (
@@ -60,6 +66,8 @@ class CTKT(DepthSRMethod):
         ValueError: a negative weight or number of epochs, lambda_ssim above 1, or a pooling grid without cells.
     """
 
+    network: DSRNet
+
     def __init__(
         self,
         scale: int = 4,
@@ -88,7 +96,7 @@ class CTKT(DepthSRMethod):
         self.side_sr, self.side_de = SideOutputs(width, units), SideOutputs(width, units)
         self.spnet = SPNet(width)
         for part in (self.denet, self.side_sr, self.side_de, self.spnet):
-            part.to(memory_format=torch.channels_last)
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.step1_epochs, self.gamma, self.lambda_ssim = step1_epochs, gamma, lambda_ssim
         self.rho1, self.rho2, self.affinity_pool = rho1, rho2, affinity_pool
         self.exchange, self.normalise = exchange, normalise
@@ -124,7 +132,7 @@ class CTKT(DepthSRMethod):
             losses = self.separate_losses(batch)
         else:
             losses = self.transfer_losses(batch, self.students())
-        self.update(sum(losses.values()), batch)
+        self.update(_total(losses), batch)
         self._log_round(losses)
 
     def check_batch(self, batch: Batch) -> None:
@@ -218,7 +226,7 @@ class CTKT(DepthSRMethod):
         names = ("network", "denet", "side_sr", "side_de", "spnet")
         return {name: getattr(self, name) for name in names}
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         groups = [{"params": list(part.parameters()), "name": name} for name, part in self.parts().items()]
         optimiser = self.optimisation.optimiser(groups)
         scheduler = self.optimisation.scheduler(optimiser, self.total_steps(), self.steps_per_epoch())
@@ -227,19 +235,20 @@ class CTKT(DepthSRMethod):
     def update(self, loss: torch.Tensor, batch: Batch) -> None:
         """Back-propagate and step. A teacher has no gradient at all, so the optimiser leaves it bit-identical."""
         self.check_finite(loss, batch)
-        optimiser = self.optimizers()
+        optimiser, scheduler = self.optimizers(), self.lr_schedulers()
+        assert isinstance(optimiser, LightningOptimizer) and isinstance(scheduler, LRScheduler)  # one of each
         optimiser.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         if self.optimisation.gradient_clip is not None:
             for part in self.parts().values():
                 nn.utils.clip_grad_norm_(part.parameters(), self.optimisation.gradient_clip)
         optimiser.step()
-        self.lr_schedulers().step()
+        scheduler.step()
 
     def _log_round(self, losses: dict[str, torch.Tensor]) -> None:
         step2 = self.current_epoch >= self.step1_epochs
         self.log_dict({f"train_{name}": value.detach() for name, value in losses.items()})
-        self.log("train_loss", sum(losses.values()).detach(), prog_bar=True)
+        self.log("train_loss", _total(losses).detach(), prog_bar=True)
         self.log_dict({"e_dsr": self.rounds.error_dsr, "e_de": self.rounds.error_de})
         self.log("dsr_is_student", float(step2 and "dsr" in self.students()), prog_bar=True)
         self.log("de_is_student", float(step2 and "de" in self.students()))
@@ -253,6 +262,10 @@ class CTKT(DepthSRMethod):
         if "rounds" not in checkpoint:
             raise ValueError("the checkpoint is not of CTKT but of training the same network alone")
         self.rounds.load_state_dict(checkpoint["rounds"])
+
+
+def _total(losses: dict[str, torch.Tensor]) -> torch.Tensor:
+    return reduce(add, losses.values())
 
 
 def _check_at_least(values: dict[str, float], least: int) -> None:

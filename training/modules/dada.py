@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from depth_sr_ros.diffusion import diffuse_adjust
+from depth_sr_ros.models.dada import DADA as Network
 from depth_sr_ros.models.dada import Frame, check_prior
 from depth_sr_ros.models.equilibrium import Problem
+from depth_sr_ros.models.unet import ResNet50UNet
 from depth_sr_ros.zoo.card import WeightsError
 from depth_sr_ros.zoo.choice import CLEAN, load_model
 from depth_sr_ros.zoo.import_weights import read_checkpoint
@@ -56,6 +58,8 @@ class DADA(DepthSRMethod):
         ValueError: for options that exclude each other or cannot be met (`WeightsError`: weights missing or unfit).
     """
 
+    network: Network
+
     def __init__(
         self,
         scale: int = 8,
@@ -90,6 +94,7 @@ class DADA(DepthSRMethod):
         if encoder_weights is not None:
             if size != "paper":
                 raise ValueError("encoder_weights are for the ResNet-50 of size 'paper': drop them or change the size")
+            assert isinstance(self.network.features, ResNet50UNet)  # that of "paper"
             self.network.features.load_encoder(read_checkpoint(Path(encoder_weights)))
         loop = self.network.lr_kernel == "block_mean" and self.network.adjustment == "multiplicative"
         if gradient == "unrolled" and (not loop or self.network.trust is not None):
@@ -120,7 +125,9 @@ class DADA(DepthSRMethod):
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
         frame = Frame(*batch["frame"].view(-1, 4, 1, 1, 1).unbind(1)) if self.normalise == "frame" else None
-        problem = self.network.prepare(constraint_of(batch), self.guide_of(batch), frame)
+        guide = self.guide_of(batch)
+        assert guide is not None  # the network requires one
+        problem = self.network.prepare(constraint_of(batch), guide, frame)
         output = (self.unrolled if self.gradient == "unrolled" else self.equilibrium)(problem)
         loss = self.loss_weight * l1_loss(output, batch["depth_hr"], batch["valid"])
         self.check_finite(loss, batch)

@@ -59,8 +59,8 @@ def load_into_larger(network: DepthSRModel, path: str | Path) -> None:
         )
     network.load_state_dict(grown, strict=False)
     for block in new_blocks:
-        nn.init.zeros_(block.body[-1].weight)
-        nn.init.zeros_(block.body[-1].bias)
+        nn.init.zeros_(block.body[-1].get_parameter("weight"))
+        nn.init.zeros_(block.body[-1].get_parameter("bias"))
 
 
 def _fits(small: torch.Tensor, large: torch.Tensor) -> bool:

@@ -52,7 +52,7 @@ def _is_projection(part: nn.Module, scale: int) -> bool:
 
 
 def _resampled(kernel: torch.Tensor, part: nn.Conv2d | nn.ConvTranspose2d, old_scale: int) -> torch.Tensor:
-    new_scale, padding = part.stride[0], part.padding[0]  # the same padding at every scale
+    new_scale, padding = part.stride[0], int(part.padding[0])  # the same padding at every scale
     # edges of the new taps among the old ones, of which tap j reaches from j to j + 1
     edges = (torch.arange(part.kernel_size[0] + 1) - padding) / new_scale * old_scale + padding
     old = torch.arange(kernel.shape[-1])
