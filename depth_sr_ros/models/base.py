@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol, cast
 
 import torch
 from torch import nn
@@ -74,15 +75,13 @@ class DepthSRModel(nn.Module, ABC):
             raise ValueError(
                 f"{self.name} expects sigma to expand to depth_lr's {tuple(depth_lr.shape)}, got {tuple(sigma.shape)}"
             ) from None
-        return self.super_resolve(depth_lr, guide, sigma)
+        return cast("TakesSigma", self).super_resolve(depth_lr, guide, sigma)
 
     @abstractmethod
-    def super_resolve(
-        self, depth_lr: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """The model itself; shapes as in `forward`, already checked and expanded.
+    def super_resolve(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
+        """The model itself; shapes as in `forward`, already checked.
 
-        A model that does not `accepts_sigma` need not have that argument.
+        A model that `accepts_sigma` has one more argument, see `TakesSigma`.
         """
 
     def check_inputs(self, depth_lr: torch.Tensor, guide: torch.Tensor | None) -> None:
@@ -135,14 +134,24 @@ class ResidualNetwork(DepthSRModel):
 
         `sigma` (B, 1, h, w), in the unit of d, for a network that `accepts_sigma`.
         """
-        detail = self.detail(depth, guide) if sigma is None else self.detail(depth, guide, sigma)
+        detail = self.detail(depth, guide) if sigma is None else cast("TakesSigma", self).detail(depth, guide, sigma)
         return bicubic(depth, scale=self.scale) + detail.to(depth.dtype)
 
     @abstractmethod
-    def detail(
-        self, depth: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def detail(self, depth: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         """The learned part: (B, 1, h * scale, w * scale) to be added to the bicubic upsampling of `depth`.
 
-        A network that does not `accepts_sigma` need not have that argument.
+        A network that `accepts_sigma` has one more argument, see `TakesSigma`.
         """
+
+
+class TakesSigma(Protocol):
+    """The methods of a `ResidualNetwork` that `accepts_sigma`; `sigma` (B, 1, h, w) in the unit of the depth."""
+
+    def super_resolve(
+        self, depth_lr: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor: ...
+
+    def detail(
+        self, depth: torch.Tensor, guide: torch.Tensor | None, sigma: torch.Tensor | None = None
+    ) -> torch.Tensor: ...

@@ -76,16 +76,16 @@ class DSRNet(ResidualNetwork):
         def blocks() -> nn.Sequential:
             return nn.Sequential(*(ResidualBlock(lr) for _ in range(chosen["lr_blocks"])))
 
-        first = Entry(lr) if equivariant else depth_conv_prelu(1, lr)
+        first: Entry | nn.Sequential = Entry(lr) if equivariant else depth_conv_prelu(1, lr)
         self.shallow = nn.Sequential(first, conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1), blocks())
         self.up = nn.ModuleList(UpProjection(lr, hr, scale) for _ in range(self.units))
         self.down = nn.ModuleList(nn.Sequential(DownProjection(hr, lr, scale), blocks()) for _ in range(self.units - 1))
         self.head = nn.Sequential(conv_prelu(hr, hr), conv(hr, 1))
         initialise(self)
         shrink(self.head[-1])
-        if equivariant:
+        if isinstance(first, Entry):
             remove_biases(self)
-            self.shallow[0].filters.start_larger()
+            first.filters.start_larger()
 
     def normalise(self, depth_lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if not self.accepts_sigma:

@@ -79,7 +79,7 @@ def add_range_noise(
     """
     noise = rng.standard_normal(depth.shape).astype(np.float32)
     if correlation > 0:
-        noise = cv2.GaussianBlur(noise, (0, 0), correlation)
+        noise = cv2.GaussianBlur(noise, (0, 0), correlation).astype(np.float32)
         noise /= noise.std() + 1e-12
     sigma = offset + growth * depth**2
     if incidence is not None:
@@ -144,7 +144,7 @@ class DepthCamera:
     range_step: float = 0.001
     disparity_step: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_lr_kernel(self.kernel, SENSOR_KERNELS)
         if self.disparity_step > 0 and self.baseline <= 0:
             raise ValueError("disparity_step needs a baseline above 0 m: disparity is focal * baseline / depth")

@@ -227,12 +227,14 @@ class DepthSRData(L.LightningDataModule):
                 f"{devices} devices with batches of {self.batch_size} need at least {devices * self.batch_size} "
                 f"patches per epoch, got {self.patches_per_epoch}"
             )
+        assert self._train is not None  # `setup` comes first
         sampler = PatchSampler(self._train, devices, rank)
         epoch = (lambda: trainer.current_epoch) if trainer else None
         return PatchLoader(self._train, sampler, self.batch_size, epoch, num_workers=self.num_workers)
 
     def val_dataloader(self) -> DataLoader | list:
         """One frame per batch, in a fixed order; an empty list when there is none."""
+        assert self._validation is not None  # `setup` comes first
         return DataLoader(self._validation, num_workers=self.num_workers) if len(self._validation) else []
 
     def test_dataloader(self) -> DataLoader:
@@ -241,6 +243,7 @@ class DepthSRData(L.LightningDataModule):
         Raises:
             ValueError: no test source was given.
         """
+        assert self._test is not None  # `setup` comes first
         if not len(self._test):
             why = f" ({self._test.store.account()})" if self.test_sources else ""
             raise ValueError(f"nothing to test on{why}: give test_sources")

@@ -36,7 +36,7 @@ class GaussianNoise:
         sigma = strength * share ** float(rng.choice(self.powers))
         noise = rng.standard_normal(depth.shape).astype(np.float32)
         if rng.random() < self.correlated:
-            noise = cv2.GaussianBlur(noise, (0, 0), rng.uniform(*self.correlation))
+            noise = cv2.GaussianBlur(noise, (0, 0), rng.uniform(*self.correlation)).astype(np.float32)
             noise /= noise.std() + 1e-12
         return (depth + sigma * noise).astype(np.float32), sigma
 

@@ -216,8 +216,8 @@ class PatchDataset(Dataset):
             sensor_noise=self.sensor_noise,
         )
         shift = tensors["offset"] * torch.tensor([1.0, 1.0, 1.0, 0.0])  # a spread knows no offset
-        frame = torch.tensor(frame.changed(*values), dtype=torch.float32)
-        tensors["frame"] = (frame - shift) / tensors["range"]
+        of_frame = torch.tensor(frame.changed(*values), dtype=torch.float32)
+        tensors["frame"] = (of_frame - shift) / tensors["range"]
         if self.with_guide:
             tensors["has_guide"] = torch.tensor(guide is not None)
             tensors.setdefault("guide", torch.zeros(3, *depth.shape))
@@ -228,7 +228,7 @@ class PatchDataset(Dataset):
 
         Where even that is mostly holes, a position around a valid pixel.
         """
-        best, least = None, 2.0
+        best, least = (slice(0, side), slice(0, side)), 2.0
         for _ in range(ATTEMPTS):
             row = int(rng.integers(depth.shape[0] - side + 1))
             column = int(rng.integers(depth.shape[1] - side + 1))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from depth_sr_ros.models import ResidualNetwork
 from depth_sr_ros.resize import bicubic
 from depth_sr_ros.zoo.card import read_card
 from depth_sr_ros.zoo.weight_files import load_weights, read_tensors
@@ -71,10 +72,12 @@ class Supervised(DepthSRMethod):
             self._start_from(weights)
         check_normalise(normalise)
         self.normalise, self.tolerance, self.relative = normalise, tolerance, relative
-        if normalise == "frame" and not hasattr(self.network, "super_resolve_normalised"):
-            raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
         # in a tuple, so that the network's parameters are registered once
-        self._entry = (self.network if normalise == "patch" else NormalisedEntry(self.network),)
+        self._entry: tuple[nn.Module] = (self.network,)
+        if normalise == "frame":
+            if not isinstance(self.network, ResidualNetwork):
+                raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
+            self._entry = (NormalisedEntry(self.network),)
 
     def _start_from(self, weights: str) -> None:
         made_for = read_card(weights)
