@@ -132,6 +132,8 @@ def _add_upsample(commands) -> None:
     text = "with --consistent: shift or scale the pixels of a cell (default additive)"
     p.add_argument("--consistent-adjustment", choices=ADJUSTMENTS, default="additive", help=text)
     _add_lr_kernel(p)
+    text = "noise of depth in metres, for networks that are told it; 0: none (default: estimated from the input)"
+    p.add_argument("--sigma", type=float, help=text)
     p.add_argument("--fill-holes", action="store_true", help="estimate depth where the input has none")
     p.add_argument("--tile", type=int, metavar="N", help="work in tiles of N input pixels (saves memory)")
     _add_json(p)
@@ -213,6 +215,7 @@ def _upsample(args: argparse.Namespace) -> None:
         lr_kernel=args.lr_kernel,
         fill_holes=args.fill_holes,
         tile=args.tile,
+        sigma=args.sigma,
     )
     start = time.perf_counter()
     with _progress(args) as progress:

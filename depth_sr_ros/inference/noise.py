@@ -12,6 +12,7 @@ OUTLIER = 4.0  # standard deviations of the second difference, beyond which its 
 ROUNDS = 4  # of leaving out edges
 BINS = 6  # of depth, at most
 LEAST_PIXELS = 100  # from which a bin's quartile is worth having
+MOST_PIXELS = 30_000  # evenly spaced over the frame: more make the estimate no better, and a large frame slow
 
 
 def estimate_sigma(depth: np.ndarray) -> np.ndarray:
@@ -43,13 +44,32 @@ def estimate_sigma(depth: np.ndarray) -> np.ndarray:
     inside = np.isfinite(residual)
     if inside.sum() < LEAST_PIXELS:
         return nothing
-    values, errors = depth[1:-1, 1:-1][inside], residual[inside] / GAIN
+    every = -(-int(inside.sum()) // MOST_PIXELS)
+    values, errors = depth[1:-1, 1:-1][inside][::every], residual[inside][::every] / GAIN
     order = np.argsort(values, kind="stable")
     bins = np.array_split(order, min(BINS, len(order) // LEAST_PIXELS))
     centres = np.array([np.median(values[part]) for part in bins])
     sigmas = non_decreasing(np.array([robust_deviation(errors[part]) for part in bins]))
     sigma = np.interp(np.where(known, depth, np.nanmedian(depth)), centres, sigmas)
     return sigma.astype(np.float32)
+
+
+def checked_sigma(sigma: float | np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """`sigma` as float32, () or (H, W).
+
+    Args:
+        sigma: standard deviation of the noise, in the unit of depth.
+        shape: of the depth frame; None where it is not known yet.
+
+    Raises:
+        ValueError: below 0, not finite, or of another shape.
+    """
+    checked = np.asarray(sigma, np.float32)
+    if not np.all(np.isfinite(checked) & (checked >= 0)):
+        raise ValueError("sigma must be finite and at least 0 in the unit of depth; None estimates it")
+    if checked.ndim not in (0, 2) or (checked.ndim == 2 and shape not in (None, checked.shape)):
+        raise ValueError(f"sigma must be a number or a map of the shape of depth {shape}, got shape {checked.shape}")
+    return checked
 
 
 def robust_deviation(errors: np.ndarray) -> float:

@@ -16,6 +16,7 @@ UNMATCHED_BEFORE_HINT = 10
 
 _CHEAP = {
     "max_depth",
+    "sigma",
     "sync_slop",
     "extrinsics",
     "extrinsics_from_tf",
@@ -65,6 +66,8 @@ class Pipeline:
             settings.assume_registered,
             self._find_extrinsics if settings.extrinsics_from_tf else None,
         )
+        for upsampler in filter(None, (self.single, self.guided)):
+            upsampler.sigma = settings.sigma if settings.sigma >= 0 else None
         if self.guided is not None:
             self.guided.max_iterations = settings.max_iterations or None
             self.guided.time_budget_s = settings.time_budget_ms / 1000 or None

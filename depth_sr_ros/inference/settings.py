@@ -146,6 +146,13 @@ class Settings:
     max_depth: float = _parameter(
         0.0, "metres beyond which readings count as invalid; 0: no limit", minimum=0.0, maximum=1000.0
     )
+    sigma: float = _parameter(
+        -1.0,
+        "metres, standard deviation of the noise in depth, for networks that are told it (dsrnet with its robust x4 "
+        "weights); below 0: estimated from each frame; 0: depth without noise",
+        minimum=-1.0,
+        maximum=10.0,
+    )
     sync_slop: float = _parameter(
         0.02, "seconds by which the stamps of paired depth and RGB may differ", minimum=0.0, maximum=1.0
     )

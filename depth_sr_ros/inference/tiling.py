@@ -13,6 +13,7 @@ def super_resolve_in_tiles(
     guide: torch.Tensor | None,
     tile: int,
     overlap: int | None = None,
+    sigma: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The network's output computed tile by tile, equal to the whole frame where `overlap` covers the receptive field.
 
@@ -24,6 +25,7 @@ def super_resolve_in_tiles(
         guide: (B, 3, h * scale, w * scale) or None.
         tile: edge of a tile in LR pixels, without its overlap; rounded up to the model's `tile_step`.
         overlap: LR pixels of context on each side, likewise rounded up; None: the model's `tile_overlap`.
+        sigma: (B, 1, h, w) for a network that `accepts_sigma`; None: 0.
 
     Returns:
         (B, 1, h * scale, w * scale).
@@ -42,7 +44,8 @@ def super_resolve_in_tiles(
             y0, x0 = max(top - overlap, 0), max(left - overlap, 0)
             y1, x1 = min(bottom + overlap, height), min(right + overlap, width)
             piece = None if guide is None else guide[..., y0 * scale : y1 * scale, x0 * scale : x1 * scale]
-            result = model.super_resolve_normalised(depth[..., y0:y1, x0:x1], piece)
+            noise = None if sigma is None else sigma[..., y0:y1, x0:x1] / extent
+            result = model.super_resolve_normalised(depth[..., y0:y1, x0:x1], piece, noise)
             out[..., top * scale : bottom * scale, left * scale : right * scale] = result[
                 ..., (top - y0) * scale : (bottom - y0) * scale, (left - x0) * scale : (right - x0) * scale
             ]

@@ -19,6 +19,7 @@ from ..models import ResidualNetwork, diffuses, list_models
 from ..models.equilibrium import EquilibriumModel
 from ..zoo.choice import AUTO, load_model
 from .frames import SolveInfo
+from .noise import checked_sigma, estimate_sigma
 from .precision import autocast_dtype, check_precision
 from .tiling import super_resolve_in_tiles
 from .warm_start import WarmStart
@@ -62,11 +63,14 @@ class DepthUpsampler:
         lr_kernel: what the LR depth is of the HR depth, to which a diffusion method holds its result: the "block_mean"
             (what a depth camera's pixel measures) or the MATLAB "bicubic" (what images made for benchmarks often are).
             None: what the weights were trained for, the block mean where they do not say.
+        sigma: standard deviation of the noise in depth, in its unit, for networks that take it (`takes_sigma`); others
+            do without. None: estimated from each frame (`noise.estimate_sigma`). 0: depth without noise. A number, or a
+            map of the shape of depth, finite and at least 0.
 
     Attributes:
         weights: the stem of the weights file that was taken; None for a method without parameters.
         card: of these weights; None likewise.
-        max_iterations, time_budget_s: as above, free to change between frames.
+        max_iterations, time_budget_s, sigma: as above, free to change between frames.
 
     Raises:
         ValueError: for an unknown method, scale, size, precision or kernel, weights that do not fit (`WeightsError`),
@@ -92,6 +96,7 @@ class DepthUpsampler:
         max_iterations: int | None = None,
         time_budget_s: float | None = None,
         lr_kernel: str | None = None,
+        sigma: float | np.ndarray | None = None,
     ):
         check_precision(precision)
         if not isinstance(consistent, bool) and consistent not in ADJUSTMENTS:
@@ -104,6 +109,7 @@ class DepthUpsampler:
             raise ValueError(f"max_iterations must be at least 1, got {max_iterations}; None is the model's own")
         if time_budget_s is not None and not time_budget_s > 0:
             raise ValueError(f"time_budget_s must be positive, got {time_budget_s}; None is no limit")
+        self.sigma = None if sigma is None else checked_sigma(sigma)
         self.device = _pick_device(device)
         self.model, self.card, self.weights = load_model(method, scale, size, weights)
         self.model.to(self.device)
@@ -140,6 +146,11 @@ class DepthUpsampler:
         """Whether `upsample` needs an RGB guide."""
         return self.model.requires_guide
 
+    @property
+    def takes_sigma(self) -> bool:
+        """Whether the network is told the noise of depth."""
+        return self.model.accepts_sigma
+
     def upsample(
         self,
         depth: np.ndarray,
@@ -147,9 +158,10 @@ class DepthUpsampler:
         guide_seen: np.ndarray | None = None,
         stamp: float | None = None,
         camera: Hashable = None,
+        sigma: float | np.ndarray | None = None,
     ) -> np.ndarray:
         """The depth of `infer`, with the same arguments; a warning says when a diffusion ended above its tolerance."""
-        result = self.infer(depth, guide, guide_seen, stamp, camera)
+        result = self.infer(depth, guide, guide_seen, stamp, camera, sigma)
         if (text := self.unconverged(result)) is not None:
             warnings.warn(text, RuntimeWarning, stacklevel=2)
         return result.depth
@@ -172,6 +184,7 @@ class DepthUpsampler:
         guide_seen: np.ndarray | None = None,
         stamp: float | None = None,
         camera: Hashable = None,
+        sigma: float | np.ndarray | None = None,
     ) -> UpsampleResult:
         """Super-resolve one depth map.
 
@@ -186,19 +199,22 @@ class DepthUpsampler:
                 solution where that is worth it (`WarmStart`). The result is the same up to the tolerance. None: every
                 frame is on its own.
             camera: whatever determines the view (intrinsics, extrinsics): when it changes, the video begins anew.
+            sigma: noise of this frame, as the constructor's; None: the constructor's.
 
         Returns:
             The depth, (H * scale, W * scale) float32 in the unit of `depth`, NaN where invalid, and what the solver
             did.
 
         Raises:
-            ValueError: for wrong shapes or dtypes, or a guide missing or unwanted.
+            ValueError: for wrong shapes or dtypes, a sigma below 0 or not finite, or a guide missing or unwanted.
         """
         began = time.monotonic()
         depth = np.asarray(depth)
         if depth.ndim != 2 or depth.size == 0 or not np.issubdtype(depth.dtype, np.floating):
             raise ValueError(f"depth must be a floating (H, W) array in metres, got {depth.dtype} {depth.shape}")
         depth = depth.astype(np.float32, copy=False)
+        sigma = self.sigma if sigma is None else sigma
+        noise = None if sigma is None else checked_sigma(sigma, depth.shape)
         valid = valid_mask(depth)
         if not valid.any():
             self._check_guide(depth, guide, guide_seen)
@@ -208,7 +224,8 @@ class DepthUpsampler:
         source = holes_as_nan if self.model.accepts_holes else fill_holes(holes_as_nan)
         guide_tensor = self._check_guide(depth, guide, guide_seen)
         with torch.inference_mode():
-            output, solve = self._run(_image_tensor(source, self.device), guide_tensor, began, stamp, camera)
+            image, told = _image_tensor(source, self.device), self._sigma_tensor(holes_as_nan, noise)
+            output, solve = self._run(image, guide_tensor, told, began, stamp, camera)
             if self.adjustment:
                 output = enforce_consistency(output, _image_tensor(holes_as_nan, self.device), self.adjustment)
             result = output[0, 0].cpu().numpy()
@@ -220,6 +237,7 @@ class DepthUpsampler:
         self,
         source: torch.Tensor,
         guide: torch.Tensor | None,
+        sigma: torch.Tensor | None,
         began: float,
         stamp: float | None,
         camera: Hashable,
@@ -229,8 +247,15 @@ class DepthUpsampler:
         enabled = self.autocast_dtype is not None
         with torch.autocast(self.device.type, dtype=self.autocast_dtype or torch.float32, enabled=enabled):
             if self.tile is None:
-                return self.model(source, guide).float(), None
-            return super_resolve_in_tiles(self.model, source, guide, self.tile).float(), None
+                return self.model(source, guide, sigma).float(), None
+            return super_resolve_in_tiles(self.model, source, guide, self.tile, sigma=sigma).float(), None
+
+    def _sigma_tensor(self, depth: np.ndarray, sigma: np.ndarray | None) -> torch.Tensor | None:
+        """(1, 1, h, w) for a network that takes it; `depth` has NaN where invalid, `sigma` None is to be estimated."""
+        if not self.takes_sigma:
+            return None
+        known = estimate_sigma(depth) if sigma is None else np.broadcast_to(sigma, depth.shape).copy()
+        return _image_tensor(known, self.device)
 
     def _diffuse(
         self, source: torch.Tensor, guide: torch.Tensor, began: float, stamp: float | None, camera: Hashable

@@ -51,14 +51,14 @@ def _prelu_in_rows(x: torch.Tensor, slope: torch.Tensor, pixels: int) -> torch.T
     return result.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
-def conv(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Conv2d:
+def conv(channels_in: int, channels_out: int, kernel: int = 3, bias: bool = True) -> nn.Conv2d:
     """A convolution that keeps the size."""
-    return nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)
+    return nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=bias)
 
 
-def conv_prelu(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Sequential:
+def conv_prelu(channels_in: int, channels_out: int, kernel: int = 3, bias: bool = True) -> nn.Sequential:
     """A convolution that keeps the size, and a PReLU."""
-    return nn.Sequential(conv(channels_in, channels_out, kernel), PReLU(channels_out))
+    return nn.Sequential(conv(channels_in, channels_out, kernel, bias), PReLU(channels_out))
 
 
 class DepthConv(nn.Conv2d):
@@ -89,17 +89,20 @@ class Up(nn.Sequential):
     channels-last memory, and up to twice as fast in training.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, scale: int):
+    def __init__(self, channels_in: int, channels_out: int, scale: int, bias: bool = True):
         super().__init__(
-            nn.ConvTranspose2d(channels_in, channels_out, scale + 4, stride=scale, padding=2), PReLU(channels_out)
+            nn.ConvTranspose2d(channels_in, channels_out, scale + 4, stride=scale, padding=2, bias=bias),
+            PReLU(channels_out),
         )
 
 
 class Down(nn.Sequential):
     """Strided convolution by `scale` (kernel scale + 4, padding 2) and a PReLU: the way back from `Up`."""
 
-    def __init__(self, channels_in: int, channels_out: int, scale: int):
-        super().__init__(nn.Conv2d(channels_in, channels_out, scale + 4, stride=scale, padding=2), PReLU(channels_out))
+    def __init__(self, channels_in: int, channels_out: int, scale: int, bias: bool = True):
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, scale + 4, stride=scale, padding=2, bias=bias), PReLU(channels_out)
+        )
 
 
 class UpProjection(nn.Module):
@@ -108,11 +111,11 @@ class UpProjection(nn.Module):
     ``h0 = up(l); h = h0 + up(down(h0) - l)`` for l (B, lr, h, w) -> (B, hr, h * scale, w * scale).
     """
 
-    def __init__(self, lr: int, hr: int, scale: int):
+    def __init__(self, lr: int, hr: int, scale: int, bias: bool = True):
         super().__init__()
-        self.up = Up(lr, hr, scale)
-        self.back = Down(hr, lr, scale)
-        self.up_residual = Up(lr, hr, scale)
+        self.up = Up(lr, hr, scale, bias)
+        self.back = Down(hr, lr, scale, bias)
+        self.up_residual = Up(lr, hr, scale, bias)
 
     def forward(self, low: torch.Tensor) -> torch.Tensor:
         high = self.up(low)
@@ -122,11 +125,11 @@ class UpProjection(nn.Module):
 class DownProjection(nn.Module):
     """DBPN's down-projection unit, the mirror of `UpProjection`: ``l0 = down(h); l = l0 + down(up(l0) - h)``."""
 
-    def __init__(self, hr: int, lr: int, scale: int):
+    def __init__(self, hr: int, lr: int, scale: int, bias: bool = True):
         super().__init__()
-        self.down = Down(hr, lr, scale)
-        self.back = Up(lr, hr, scale)
-        self.down_residual = Down(hr, lr, scale)
+        self.down = Down(hr, lr, scale, bias)
+        self.back = Up(lr, hr, scale, bias)
+        self.down_residual = Down(hr, lr, scale, bias)
 
     def forward(self, high: torch.Tensor) -> torch.Tensor:
         low = self.down(high)
@@ -136,9 +139,9 @@ class DownProjection(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with a PReLU between, added to their input; no batch norm, no activation after the sum."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, bias: bool = True):
         super().__init__()
-        self.body = nn.Sequential(conv_prelu(channels, channels), conv(channels, channels))
+        self.body = nn.Sequential(conv_prelu(channels, channels, bias=bias), conv(channels, channels, bias=bias))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.body(x)

@@ -17,7 +17,7 @@ from .blocks import (
     initialise,
     shrink,
 )
-from .equivariant import DifferenceConv, power_of_two_extent, remove_biases
+from .equivariant import DifferenceConv, power_of_two_extent
 
 LITE_WIDTH_LR = {2: 16, 4: 24, 8: 32, 16: 32}
 
@@ -70,21 +70,22 @@ class DSRNet(ResidualNetwork):
         if min(chosen["width"], chosen["width_lr"], chosen["units"]) < 1 or chosen["lr_blocks"] < 0:
             raise ValueError(f"dsrnet needs positive widths and units and lr_blocks >= 0, got {chosen}")
         self.width, self.units = chosen["width"], chosen["units"]
-        self.accepts_sigma = equivariant
+        self.accepts_sigma, bias = equivariant, not equivariant
         lr, hr = chosen["width_lr"], self.width
 
         def blocks() -> nn.Sequential:
-            return nn.Sequential(*(ResidualBlock(lr) for _ in range(chosen["lr_blocks"])))
+            return nn.Sequential(*(ResidualBlock(lr, bias) for _ in range(chosen["lr_blocks"])))
 
         first: Entry | nn.Sequential = Entry(lr) if equivariant else depth_conv_prelu(1, lr)
-        self.shallow = nn.Sequential(first, conv_prelu(lr, lr), conv_prelu(lr, lr, kernel=1), blocks())
-        self.up = nn.ModuleList(UpProjection(lr, hr, scale) for _ in range(self.units))
-        self.down = nn.ModuleList(nn.Sequential(DownProjection(hr, lr, scale), blocks()) for _ in range(self.units - 1))
-        self.head = nn.Sequential(conv_prelu(hr, hr), conv(hr, 1))
+        self.shallow = nn.Sequential(first, conv_prelu(lr, lr, bias=bias), conv_prelu(lr, lr, 1, bias), blocks())
+        self.up = nn.ModuleList(UpProjection(lr, hr, scale, bias) for _ in range(self.units))
+        self.down = nn.ModuleList(
+            nn.Sequential(DownProjection(hr, lr, scale, bias), blocks()) for _ in range(self.units - 1)
+        )
+        self.head = nn.Sequential(conv_prelu(hr, hr, bias=bias), conv(hr, 1, bias=bias))
         initialise(self)
         shrink(self.head[-1])
         if isinstance(first, Entry):
-            remove_biases(self)
             first.filters.start_larger()
 
     def normalise(self, depth_lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -48,13 +48,6 @@ class DifferenceConv(nn.Conv2d):
             self.weight.mul_(START)
 
 
-def remove_biases(module: nn.Module) -> None:
-    """Take the bias out of every convolution below `module`."""
-    for part in module.modules():
-        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
-            part.register_parameter("bias", None)
-
-
 def power_of_two_extent(depth: torch.Tensor) -> torch.Tensor:
     """(B, 1, 1, 1): the least power of two above each sample's max - min; 1 for a constant.
 
