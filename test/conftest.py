@@ -43,6 +43,7 @@ def seeded():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-scores", action="store_true", help="measure the scores in all cards, not of a few")
     parser.addoption(
         "--device",
         choices=("cpu", "cuda", "all"),

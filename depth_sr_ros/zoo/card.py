@@ -25,8 +25,10 @@ class ModelCard(BaseModel):
         lr_kernel: the LR kernel or kernels of the training, in words.
         steps: optimiser steps.
         date: of the training, ISO 8601.
-        scores: a row such as "validation" to a number; its unit and LR kernel stand in `notes`.
-        notes: how it was trained, units and protocol of the scores.
+        scores: "validation2006/bicubic" and "validation2006/block_mean" (data set and LR kernel) to the mean absolute
+            difference in 8-bit disparity levels, as ``python -m training.benchmark cards`` measures it; a card that
+            `export` wrote also has "validation", the training's own last one.
+        notes: how it was trained.
         licence: terms under which the weights may be used.
     """
 

@@ -24,8 +24,9 @@ take
 Every command says which file it took.
 """
 SCORES = """Scores: mean absolute difference in 8-bit disparity levels (lower is better) by the kernel of the LR map,
-the mean over both views of the four Middlebury 2006 scenes at third size that no network is trained on, in float32, by
-`python -m training.benchmark cards --root $DEPTH_SR_DATA`.
+the mean over both views of the four Middlebury 2006 scenes at third size that no network is trained on. Results are
+rounded to whole levels and scored where ground truth and LR pixel are valid; networks run in float32.
+`python -m training.benchmark cards --root $DEPTH_SR_DATA` measures them again.
 """
 
 

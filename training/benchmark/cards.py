@@ -68,7 +68,14 @@ def cards_command(arguments: argparse.Namespace) -> int:
             card = read_card(path).model_copy(update={"scores": measured[stem]})
             write_file(card_path(path), card_text(card))
         return 0
-    return int(any(noted[stem] != measured[stem] for stem in stems))
+    return int(not all(agree(noted[stem], measured[stem]) for stem in stems))
+
+
+def agree(noted: dict[str, float], measured: dict[str, float]) -> bool:
+    """Whether these are the same scores, to one in the last decimal: another processor may round otherwise."""
+    return noted.keys() == measured.keys() and all(
+        abs(noted[name] - value) < 1.5 * 10**-DECIMALS for name, value in measured.items()
+    )
 
 
 def held_out(root: Path) -> Scenes:
