@@ -40,9 +40,11 @@ NAMES = {
 SIGNATURES = {
     "depth_sr_ros:DepthUpsampler": "(method='dsrnet', scale=4, device='auto', size=None, precision='auto', "
     "weights='auto', consistent=False, *, fill_holes=False, tile=None, max_iterations=None, time_budget_s=None, "
-    "lr_kernel=None)",
-    "depth_sr_ros:DepthUpsampler.infer": "(self, depth, guide=None, guide_seen=None, stamp=None, camera=None)",
-    "depth_sr_ros:DepthUpsampler.upsample": "(self, depth, guide=None, guide_seen=None, stamp=None, camera=None)",
+    "lr_kernel=None, sigma=None)",
+    "depth_sr_ros:DepthUpsampler.infer": "(self, depth, guide=None, guide_seen=None, stamp=None, "
+    "camera=None, sigma=None)",
+    "depth_sr_ros:DepthUpsampler.upsample": "(self, depth, guide=None, guide_seen=None, stamp=None, "
+    "camera=None, sigma=None)",
     "depth_sr_ros.models:create_model": "(name, scale, size=None, **options)",
     "depth_sr_ros.models:list_models": "()",
     "depth_sr_ros.diffusion:solve_equilibrium": "(depth, source, cv, ch, *, tolerance=None, max_iterations=500, "
