@@ -236,7 +236,7 @@ class Player:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if NODE_NAME in status.name:
+            if status.name.startswith(f"{self._prefix}{NODE_NAME}:"):  # another namespace may have a node, too
                 values = {item.key: item.value for item in status.values}
                 with self._lock:
                     self.recording.diagnostics.update(values)

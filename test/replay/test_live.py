@@ -92,3 +92,17 @@ def test_node_that_dies_is_quoted(tmp_path, bag_path):
         time.sleep(0.1)
     assert code != 0 and "scale" in node.last_words(40)
     assert node.stop() == code
+
+
+def test_diagnostics_are_those_of_the_node_that_is_played_to():
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+    from depth_sr_ros.replay.playing import Player
+
+    player = Player(None, "ours")
+    for name in ("/theirs/depth_sr", "/depth_sr", "/ours/depth_sr", "/ours/depth_sr_too"):
+        values = [KeyValue(key="frames_in", value=name)]
+        status = DiagnosticStatus(name=f"{name}: super-resolution", values=values)
+        player._on_diagnostics(DiagnosticArray(status=[status]))
+    assert player.recording.diagnostics == {"frames_in": "/ours/depth_sr"}
+    assert player.recording.diagnostics_count == 1
