@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,12 @@ def test_every_problem_of_a_frame_has_its_kind():
     result = pipeline.run(make_frame())
     assert [problem.kind for problem in result.problems] == [ProblemKind.FAILED] and not result.guided
     np.testing.assert_array_equal(result.depth, pipeline.single.upsample(DEPTH))
+
+
+def test_warming_up_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Pipeline(Settings()).warm_up()
 
 
 def test_mode_guided_gives_nothing_without_a_guide():
