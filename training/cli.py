@@ -16,8 +16,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from .config_files import DEFAULT_SCALE, config_names, find_config, last_given, load_config
 from .data import DepthSRData
+from .interrupt import SaveOnInterrupt
 from .modules import DepthSRMethod
 from .modules.base import NonFiniteLoss
+from .resume import check_resumable
 
 RUN_NAME = "${config}_x${scale}"
 """What configs give as the logger's name: the last config's file name and the scale are put in."""
@@ -41,6 +43,8 @@ class DepthSRCLI(LightningCLI):
         """As in LightningCLI; ValueError when the network was given another scale, which the link would override."""
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
+        if config.get("ckpt_path") and config.get("weights_only") is not False:
+            check_resumable(config.ckpt_path)  # before Lightning loads it
         scale = config.data.scale
         given = last_given(args, "model", "init_args", "scale", options=("--model.init_args.scale", "--model.scale"))
         if given not in (None, scale):
@@ -59,7 +63,10 @@ def run(arguments: list[str] | None = None) -> int:
     """`launch`, with what the user can do about an error printed; returns the exit code."""
     try:
         launch(arguments)
-    except (FileNotFoundError, MisconfigurationException, RuntimeError, ValueError) as error:
+    except KeyboardInterrupt as interruption:
+        print(str(interruption) or "interrupted before the first step", file=sys.stderr)
+        return getattr(interruption, "code", 130)
+    except (OSError, MisconfigurationException, RuntimeError, ValueError) as error:
         message = explain(error)
         if message is None or os.environ.get("DEPTH_SR_TRACEBACK"):
             raise
@@ -76,16 +83,23 @@ def launch(arguments: list[str] | None = None) -> DepthSRCLI:
     # weights after the step are what a resumed run needs
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-    return DepthSRCLI(
-        DepthSRMethod,
-        DepthSRData,
-        subclass_mode_model=True,
-        auto_configure_optimizers=False,
-        save_config_callback=SaveTrainingConfig,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={"parser_mode": "based_yaml"},
-        args=arguments,
-    )
+    guard = SaveOnInterrupt()
+    try:
+        return DepthSRCLI(
+            DepthSRMethod,
+            DepthSRData,
+            subclass_mode_model=True,
+            auto_configure_optimizers=False,
+            save_config_callback=SaveTrainingConfig,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"callbacks": [guard]},
+            parser_kwargs={"parser_mode": "based_yaml"},
+            args=arguments,
+        )
+    except SystemExit:  # what Lightning makes of an interruption
+        if guard.signal is None:
+            raise
+        raise guard.interrupted(arguments) from None
 
 
 def with_config_paths(arguments: list[str]) -> list[str]:

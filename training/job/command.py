@@ -51,9 +51,13 @@ def main(arguments: list[str] | None = None, entries: Iterable[Entry] = ENTRIES)
         print(f"error: {error}", file=sys.stderr)
         return 2
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
-    failed = [
-        entry.name for entry in wanted if not report.holds(entry) and not attempt(entry, given, overrides, report)
-    ]
+    try:
+        failed = [
+            entry.name for entry in wanted if not report.holds(entry) and not attempt(entry, given, overrides, report)
+        ]
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on", file=sys.stderr)
+        return 130
     show(wanted, report, failed)
     return 1 if failed else 0
 
@@ -125,7 +129,10 @@ def train(entry: Entry, given: argparse.Namespace, overrides: list[str], report:
     write_file(config, yaml.safe_dump(entry.merged(settings(entry.name, given, cuda)), sort_keys=False))
     resume = ["--ckpt_path", str(checkpoint)] if checkpoint.is_file() else []
     print(f"{entry.name}: {'going on from ' + str(checkpoint) if resume else 'starting'}", flush=True)
-    if run(["fit", "--config", str(config), *overrides, *resume]) != 0:
+    code = run(["fit", "--config", str(config), *overrides, *resume])
+    if code > 128:
+        raise KeyboardInterrupt
+    if code != 0:
         return False
     validated = launch(["validate", "--config", str(config), *overrides, "--ckpt_path", str(checkpoint)])
     scores = {name: float(value) for name, value in validated.trainer.callback_metrics.items()}

@@ -105,16 +105,30 @@ class DepthSRMethod(L.LightningModule):
 
     def total_steps(self) -> float:
         """Optimiser steps of the whole run; infinite for a run without an end."""
-        return self.trainer.estimated_stepping_batches
+        trainer, batches = self.trainer, self._batches_per_epoch()
+        if batches is None or trainer.max_epochs in (None, -1):
+            return trainer.estimated_stepping_batches
+        steps = max(trainer.max_epochs, 1) * math.ceil(batches / trainer.accumulate_grad_batches)
+        return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
 
     def steps_per_epoch(self) -> float:
         """Optimiser steps of one epoch; infinite for loaders of no data module in a run bounded by max_steps alone."""
-        batches, data = self.trainer.num_training_batches, self._datamodule()
-        if math.isinf(batches) and data is not None:
-            # Bounded by max_steps alone, a run has not counted its batches yet, and setting its data up here would
-            # make the loader before a resumed run knows its epoch.
-            batches = data.patches_per_epoch // (data.batch_size * self.trainer.world_size)
+        batches = self._batches_per_epoch()
+        batches = self.trainer.num_training_batches if batches is None else batches
         return max(1.0, batches / self.trainer.accumulate_grad_batches)
+
+    def _batches_per_epoch(self) -> int | None:
+        """Batches that this device takes of an epoch of the data module; None where only its loader knows.
+
+        The trainer counts by setting the loader up, and would do so before a resumed run has restored how much of its
+        epoch is done: the epoch would begin anew.
+        """
+        trainer, data = self.trainer, self._datamodule()
+        if data is None or trainer.overfit_batches:
+            return None
+        batches = data.patches_per_epoch // (data.batch_size * trainer.world_size)
+        limit = trainer.limit_train_batches
+        return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
     def configure_gradient_clipping(
         self,
