@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
+
+from depth_sr_ros.atomic import write_file
 
 from ..markdown_blocks import check_blocks, write_blocks
 from .compare import FULL_SIZE
@@ -110,7 +113,9 @@ def draw(folder: Path, path: Path) -> None:
         axes[0].set_ylabel(f"MAD at x{FIGURE_SCALE}, 8-bit disparity levels")
         if axes[1].get_legend_handles_labels()[0]:
             axes[1].legend(loc="upper right", fontsize=8, frameon=False)
-        figure.savefig(path, format="svg", metadata={"Date": None})
+        picture = io.BytesIO()
+        figure.savefig(picture, format="svg", metadata={"Date": None})
+        write_file(path, picture.getvalue())
         plt.close(figure)
 
 
