@@ -106,15 +106,15 @@ class DepthSRMethod(L.LightningModule):
     def total_steps(self) -> float:
         """Optimiser steps of the whole run; infinite for a run without an end."""
         trainer, batches = self.trainer, self._batches_per_epoch()
-        if batches is None or trainer.max_epochs in (None, -1):
+        if batches is None or trainer.max_epochs is None or trainer.max_epochs == -1:
             return trainer.estimated_stepping_batches
         steps = max(trainer.max_epochs, 1) * math.ceil(batches / trainer.accumulate_grad_batches)
         return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
 
     def steps_per_epoch(self) -> float:
         """Optimiser steps of one epoch; infinite for loaders of no data module in a run bounded by max_steps alone."""
-        batches = self._batches_per_epoch()
-        batches = self.trainer.num_training_batches if batches is None else batches
+        known = self._batches_per_epoch()
+        batches = self.trainer.num_training_batches if known is None else known
         return max(1.0, batches / self.trainer.accumulate_grad_batches)
 
     def _batches_per_epoch(self) -> int | None:
@@ -124,7 +124,7 @@ class DepthSRMethod(L.LightningModule):
         epoch is done: the epoch would begin anew.
         """
         trainer, data = self.trainer, self._datamodule()
-        if data is None or trainer.overfit_batches:
+        if data is None:
             return None
         batches = data.patches_per_epoch // (data.batch_size * trainer.world_size)
         limit = trainer.limit_train_batches
