@@ -6,6 +6,7 @@ cx' = (cx + 0.5) s - 0.5, because resampling keeps the image's outer borders, no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -44,7 +45,7 @@ class Intrinsics:
     width: int
     height: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         numbers = (self.fx, self.fy, self.cx, self.cy)
         if not all(np.isfinite(numbers)) or self.fx <= 0 or self.fy <= 0 or self.width < 1 or self.height < 1:
             raise ValueError(f"not a camera: {self}; focal lengths and sizes must be positive")
@@ -87,7 +88,7 @@ class Extrinsics:
     translation: np.ndarray
 
     @classmethod
-    def from_xyz_quaternion(cls, values: list[float] | np.ndarray) -> Extrinsics:
+    def from_xyz_quaternion(cls, values: Sequence[float] | np.ndarray) -> Extrinsics:
         """From [x, y, z, qx, qy, qz, qw]: metres and a quaternion, normalised here.
 
         Raises:

@@ -14,13 +14,19 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from depth_sr_ros.choices import ADJUSTMENTS, CONSTRAINT_KERNELS, PRECISIONS, SIZES
 from depth_sr_ros.inference.process import keep_freed_memory, let_threads_sleep
 from depth_sr_ros.zoo import import_weights
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 # Everything heavy (torch, rosbags, matplotlib) is imported by the command that needs it: --help must not wait.
 
@@ -58,7 +64,7 @@ def _told_from_options(word: str) -> str:
 
 
 @contextmanager
-def _warnings_in_one_line(command: str):
+def _warnings_in_one_line(command: str) -> Iterator[None]:
     """Show Python warnings on standard error without the source line that raised them."""
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print(f"depth-sr {command}: warning: {message}", file=sys.stderr)
@@ -66,7 +72,7 @@ def _warnings_in_one_line(command: str):
 
 
 @contextmanager
-def _ended_by_signals():
+def _ended_by_signals() -> Iterator[None]:
     """Let SIGTERM and a closed terminal unwind the stack: the node that replay and demo start is ended on the way."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
@@ -112,7 +118,7 @@ def _add_lr_kernel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr-kernel", choices=CONSTRAINT_KERNELS, help=text)
 
 
-def _add_upsample(commands) -> None:
+def _add_upsample(commands: Commands) -> None:
     p = commands.add_parser("upsample", help="super-resolve one depth map")
     p.add_argument("input", metavar="IN", type=Path, help="16-bit PNG (mm), .npy, .tiff or .pfm (float32 metres)")
     p.add_argument("--guide", type=Path, metavar="RGB", help="colour image in the depth view, SCALE times as large")
@@ -140,7 +146,7 @@ def _add_upsample(commands) -> None:
     p.set_defaults(run=_upsample)
 
 
-def _add_replay(commands) -> None:
+def _add_replay(commands: Commands) -> None:
     p = commands.add_parser("replay", help="play a recording and score the result")
     p.add_argument("bag", metavar="BAG", type=Path, help="rosbag2 folder, its .mcap or .db3 file, or a rosbag1")
     p.add_argument("--list", action="store_true", help="print the topics of BAG, which are used and why; play nothing")
@@ -168,7 +174,7 @@ def _add_replay(commands) -> None:
     p.set_defaults(run=_replay)
 
 
-def _add_demo(commands) -> None:
+def _add_demo(commands: Commands) -> None:
     p = commands.add_parser("demo", help="a synthetic recording (or yours) through the real node")
     p.add_argument("--bag", default="", help="recording to play instead of the synthetic one")
     p.add_argument("--out", type=Path, default=Path("demo_out"), metavar="DIR", help="default demo_out")
@@ -178,14 +184,14 @@ def _add_demo(commands) -> None:
     p.set_defaults(run=_demo)
 
 
-def _add_models(commands) -> None:
+def _add_models(commands: Commands) -> None:
     p = commands.add_parser("models", help="list the networks, their sizes, scales and bundled weights")
     p.add_argument("--markdown", action="store_true", help="print docs/model_zoo.md: a row per weights file")
     _add_json(p)
     p.set_defaults(run=_models)
 
 
-def _add_import_weights(commands) -> None:
+def _add_import_weights(commands: Commands) -> None:
     p = commands.add_parser("import-weights", help="convert a checkpoint that a paper's authors published")
     import_weights.add_arguments(p)
     p.set_defaults(run=import_weights.main)
@@ -364,14 +370,14 @@ def _show(args: argparse.Namespace, summary: dict) -> None:
 
 
 @contextmanager
-def _progress(args: argparse.Namespace):
+def _progress(args: argparse.Namespace) -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on standard error; silent with --json. Yields a callable (what, done, total)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), disable=args.json) as bar:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
         latest: list[str] = []
 
         def update(what: str, done: int, total: int) -> None:

@@ -11,7 +11,7 @@ from string import Template
 
 import jsonargparse
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from .config_files import DEFAULT_SCALE, config_names, find_config, last_given, load_config
@@ -36,16 +36,17 @@ class SaveTrainingConfig(SaveConfigCallback):
 class DepthSRCLI(LightningCLI):
     """LightningCLI whose scale is given once, as data.scale: the network's follows, and so do values by scale."""
 
-    def add_arguments_to_parser(self, parser: jsonargparse.ArgumentParser) -> None:
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("data.scale", "model.init_args.scale")
 
-    def parse_arguments(self, parser: jsonargparse.ArgumentParser, args: list[str]) -> None:
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """As in LightningCLI; ValueError when the network was given another scale, which the link would override."""
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
         if config.get("ckpt_path") and config.get("weights_only") is not False:
             check_resumable(config.ckpt_path)  # before Lightning loads it
         scale = config.data.scale
+        assert isinstance(args, list)  # `launch` gives the command line's words
         given = last_given(args, "model", "init_args", "scale", options=("--model.init_args.scale", "--model.scale"))
         if given not in (None, scale):
             raise ValueError(

@@ -17,7 +17,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +37,8 @@ from depth_sr_ros.resize import block_mean, repeat
 from depth_sr_ros.synthetic import default_camera, random_scene
 from depth_sr_ros.zoo.card import WeightsError
 from depth_sr_ros.zoo.choice import load_model
+
+Result = TypeVar("Result")
 
 KAPPA = 0.03  # of RGB in [0, 1]
 SMALL, FULL = (240, 320), (480, 640)  # height, width
@@ -119,19 +123,19 @@ class _Scenes:
                     + ("" if quick else ": --quick is content with a smaller one")
                 )
             self.real = (depth, rgb)
-        self.names = ("room", "shapes", "desk" if self.real is None else Path(image).stem)
+        self.names = ("room", "shapes", "desk" if self.real is None or image is None else image.stem)
 
     def load(self, name: str, height: int, width: int, frame: int = 0) -> Pair:
         """Frame 0 or 1; the second is 1/30 s later, or the real image shifted by a pixel."""
         if self.real is not None and name == self.names[2]:
-            depth, rgb = self.real
-            top, left = (depth.shape[0] - height) // 2, (depth.shape[1] - width - 1) // 2 + frame
-            depth = depth[top : top + height, left : left + width]
+            metres, rgb = self.real
+            top, left = (metres.shape[0] - height) // 2, (metres.shape[1] - width - 1) // 2 + frame
+            metres = metres[top : top + height, left : left + width]
             rgb = rgb[top : top + height, left : left + width]
         else:
             rendered = random_scene(seed=3, kind=name).render(default_camera(width, height), time=frame / 30)
-            depth, rgb = rendered.depth, rendered.rgb
-        depth = torch.from_numpy(np.ascontiguousarray(depth)).float()[None, None]
+            metres, rgb = rendered.depth, rendered.rgb
+        depth = torch.from_numpy(np.ascontiguousarray(metres)).float()[None, None]
         guide = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
         return depth.to(self.device), guide.to(self.device)
 
@@ -185,6 +189,7 @@ def _frame_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[di
             yield {"method": method, "left_out": str(error)}
             continue
         model = _placed(loaded.model, scenes.device)
+        assert isinstance(model, EquilibriumModel)  # `methods` are diffusions
         model.tolerance, model.max_iterations = 1e-3, 1000  # whatever the model's own: until 1e-3, and not earlier
         for name in scenes.names:
             row = {
@@ -296,9 +301,7 @@ def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[d
         source = depth_lr if model.accepts_holes else fill_invalid(depth_lr)
         dtype = autocast_dtype("auto", model, scenes.device)
         with torch.autocast(scenes.device.type, dtype=dtype, enabled=dtype is not None):
-            seconds, output = _timed(
-                lambda model=model, source=source: model(source, guide if model.requires_guide else None), repeats=5
-            )
+            seconds, output = _timed(partial(model, source, guide if model.requires_guide else None), repeats=5)
         parameters = sum(p.numel() for p in model.parameters())
         yield {
             "method": method,
@@ -313,7 +316,8 @@ def _method_rows(scenes: _Scenes, methods: list[str], quick: bool) -> Iterator[d
 
 def _placed(model: DepthSRModel, device: torch.device) -> DepthSRModel:
     """The model where and how `DepthUpsampler` runs it: on a CPU channels-last convolutions are faster."""
-    return model.to(device, memory_format=torch.channels_last if device.type == "cpu" else torch.preserve_format)
+    memory_format = torch.channels_last if device.type == "cpu" else torch.preserve_format
+    return model.to(device, memory_format=memory_format)  # type: ignore[call-overload]  # torch's stub lacks it
 
 
 def _with_sensor_noise(source: torch.Tensor) -> torch.Tensor:
@@ -334,7 +338,7 @@ def _relative(image: torch.Tensor, reference: torch.Tensor, seen: torch.Tensor) 
     return float(((image - reference).abs() / reference.abs())[seen].double().mean())
 
 
-def _timed(work: Callable, repeats: int) -> tuple[float, object]:
+def _timed(work: Callable[[], Result], repeats: int) -> tuple[float, Result]:
     """Median wall time in seconds (after one warm-up when repeated) and the last result."""
     times = []
     for index in range(repeats + (repeats > 1)):

@@ -148,6 +148,7 @@ class Pipeline:
             # depth without a valid pixel cannot be projected into RGB, which says nothing about RGB
             result = replace(result, rgb_usable=False if result.invalid_share < 1.0 else None)
             return _with_problem(result, ProblemKind.GUIDE, str(error))
+        assert pair.depth_info is not None and pair.rgb_info is not None  # without them there is no guide
         notice = self._make_guide.distortion_notice(guide, pair.depth_info, pair.rgb_info)
         if notice is not None:
             result = _with_problem(result, ProblemKind.DISTORTION, notice)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from ..choices import PRECISIONS
@@ -40,5 +42,5 @@ def fastest_precision(device: torch.device) -> str:
         return "float16"
     if device.type != "cpu":
         return "float32"
-    abilities = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
+    abilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
     return "bfloat16" if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else "float32"

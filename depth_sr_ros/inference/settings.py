@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from ..camera import Extrinsics
 from ..choices import ADJUSTMENTS, CONSTRAINT_KERNELS, MODES, PRECISIONS, SIZES
@@ -246,7 +246,7 @@ def parameter_table() -> list[ParameterSpec]:
     return [
         ParameterSpec(
             item.name,
-            item.default,
+            cast("Value", item.default),  # every field has one
             item.metadata["description"],
             item.metadata["minimum"],
             item.metadata["maximum"],

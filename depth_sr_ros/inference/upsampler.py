@@ -122,7 +122,7 @@ class DepthUpsampler:
         self.max_iterations, self.time_budget_s = max_iterations, time_budget_s
         self._video = WarmStart()
         if self.device.type == "cpu":
-            self.model.to(memory_format=torch.channels_last)
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def _hold_to(self, lr_kernel: str | None) -> None:
         if not isinstance(self.model, EquilibriumModel):
@@ -243,10 +243,10 @@ class DepthUpsampler:
         camera: Hashable,
     ) -> tuple[torch.Tensor, SolveInfo | None]:
         if isinstance(self.model, EquilibriumModel):
-            return self._diffuse(source, guide, began, stamp, camera)
+            return self._diffuse(self.model, source, guide, began, stamp, camera)
         enabled = self.autocast_dtype is not None
         with torch.autocast(self.device.type, dtype=self.autocast_dtype or torch.float32, enabled=enabled):
-            if self.tile is None:
+            if self.tile is None or not isinstance(self.model, ResidualNetwork):
                 return self.model(source, guide, sigma).float(), None
             return super_resolve_in_tiles(self.model, source, guide, self.tile, sigma=sigma).float(), None
 
@@ -258,16 +258,23 @@ class DepthUpsampler:
         return _image_tensor(known, self.device)
 
     def _diffuse(
-        self, source: torch.Tensor, guide: torch.Tensor, began: float, stamp: float | None, camera: Hashable
+        self,
+        model: EquilibriumModel,
+        source: torch.Tensor,
+        guide: torch.Tensor | None,
+        began: float,
+        stamp: float | None,
+        camera: Hashable,
     ) -> tuple[torch.Tensor, SolveInfo]:
-        self.model.check_inputs(source, guide)
-        problem = self.model.prepare(source, guide)
+        model.check_inputs(source, guide)
+        assert guide is not None  # `check_inputs` has seen to it
+        problem = model.prepare(source, guide)
         target = problem.target
         if not self.fill_holes:
-            problem = self.model.isolate_holes(problem)
+            problem = model.isolate_holes(problem)
         warm_start = None if stamp is None else self._video.offer(stamp, camera, source, problem.start)
         left = None if self.time_budget_s is None else max(0.0, began + self.time_budget_s - time.monotonic())
-        solution, info = self.model.solve(problem, self.max_iterations, time_budget_s=left, warm_start=warm_start)
+        solution, info = model.solve(problem, self.max_iterations, time_budget_s=left, warm_start=warm_start)
         solve = SolveInfo(
             iterations=info.iterations,
             relative_residual=float(info.relative_residual.max()),
@@ -277,7 +284,7 @@ class DepthUpsampler:
         )
         if stamp is not None:
             self._video.keep(stamp, camera, source, solution)
-        return self.model.finish(solution, target), solve
+        return model.finish(solution, target), solve
 
     def _check_guide(self, depth: np.ndarray, guide: np.ndarray | None, seen: np.ndarray | None) -> torch.Tensor | None:
         if not self.requires_guide:

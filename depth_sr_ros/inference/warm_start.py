@@ -38,7 +38,7 @@ class WarmStart:
     What is offered is forgotten: a frame that fails leaves nothing behind.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._memory: _Memory | None = None
 
     def offer(self, stamp: float, camera: Hashable, depth_lr: torch.Tensor, cold: torch.Tensor) -> torch.Tensor | None:

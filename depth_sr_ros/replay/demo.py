@@ -121,7 +121,7 @@ def run_demo(
     """
     out, request = Path(out), Replay(method=method, scale=scale, live=True)
     with tempfile.TemporaryDirectory(prefix="depth_sr_demo_") as folder:
-        synthetic = not bag
+        played, synthetic = bag or "", not bag
         also_single = synthetic and request.settings().mode != "single"
         if synthetic:
             _check_scale(scale)
@@ -133,10 +133,10 @@ def run_demo(
             progress("measuring this machine", 0, 1)
             rate = sustainable_rate(networks, scale)
             progress("measuring this machine", 1, 1)
-            bag = make_demo_bag(Path(folder) / "demo_bag", scale, rate_hz=rate, progress=progress)
-        metrics = _run(bag, out, request, "panel.png", progress)
+            played = make_demo_bag(Path(folder) / "demo_bag", scale, rate_hz=rate, progress=progress)
+        metrics = _run(played, out, request, "panel.png", progress)
         if also_single:
-            metrics["single"] = _run(bag, out, with_changes(request, method="single"), "panel_single.png", progress)
+            metrics["single"] = _run(played, out, with_changes(request, method="single"), "panel_single.png", progress)
     write_metrics(metrics, out / "metrics.json")
     return ordered(metrics)
 

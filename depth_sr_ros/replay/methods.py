@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from depth_sr_ros.choices import MODES
 from depth_sr_ros.models import list_models, model_class
 
 
-def method_settings(text: str) -> dict[str, str]:
+def method_settings(text: str) -> dict[str, Any]:
     """The fields of `Settings` that METHOD sets: one of `MODES`, or a network's name, which implies its mode.
 
     Raises:

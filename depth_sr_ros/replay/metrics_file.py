@@ -35,7 +35,7 @@ def write_metrics(metrics: dict, path: str | Path) -> Path:
     return path
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -67,7 +68,7 @@ def draw_panel(example: Example, path: str | Path, method: str, scale: int, metr
     return path
 
 
-def _draw_rgb(axes, example: Example, box) -> None:
+def _draw_rgb(axes: np.ndarray, example: Example, box: tuple[slice, slice]) -> None:
     axes[0].set_title("RGB" if example.rgb is not None else "no RGB in the recording")
     axes[1].set_title("zoom")
     if example.rgb is None:
@@ -80,7 +81,7 @@ def _draw_rgb(axes, example: Example, box) -> None:
     axes[1].imshow(rgb[box], interpolation="nearest")
 
 
-def _draw_profile(axis, maps: list[tuple[str, np.ndarray]], box) -> None:
+def _draw_profile(axis: Axes, maps: list[tuple[str, np.ndarray]], box: tuple[slice, slice]) -> None:
     """Depth along the middle row of the zoom: stairs, ramps and overshoot show here as nowhere else."""
     rows, columns = box
     row = (rows.start + rows.stop) // 2
@@ -96,7 +97,7 @@ def _draw_profile(axis, maps: list[tuple[str, np.ndarray]], box) -> None:
     axis.grid(alpha=0.3)
 
 
-def _draw_errors(figure: Figure, axes, example: Example, method: str) -> None:
+def _draw_errors(figure: Figure, axes: np.ndarray, example: Example, method: str) -> None:
     for axis in axes[1:]:
         axis.set_axis_off()
     if example.truth is None:
@@ -139,7 +140,7 @@ def _zoom_window(example: Example) -> tuple[slice, slice]:
     return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
-def _outline(box) -> Rectangle:
+def _outline(box: tuple[slice, slice]) -> Rectangle:
     rows, columns = box
     corner, size = (columns.start, rows.start), (columns.stop - columns.start, rows.stop - rows.start)
     return Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1.6)

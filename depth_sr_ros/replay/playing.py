@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
@@ -72,7 +73,7 @@ class Recording:
     diagnostics: dict[str, str] = field(default_factory=dict)
     diagnostics_count: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
-    _spool: object = field(default_factory=tempfile.TemporaryFile, repr=False)
+    _spool: IO[bytes] = field(default_factory=tempfile.TemporaryFile, repr=False)
     _index: list[tuple[int, int, int, float]] = field(default_factory=list, repr=False)
 
     def results(self) -> Iterator[ReplayedFrame]:
@@ -131,7 +132,7 @@ class Player:
         self._thread.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         # Shut down first, then join: a spinning thread that outlives the context aborts the process.
         self._context.try_shutdown()
         self._thread.join()
@@ -242,10 +243,10 @@ class Player:
                     self.recording.diagnostics.update(values)
                     self.recording.diagnostics_count += 1
 
-    def _client(self, kind, service: str):
+    def _client(self, kind: type, service: str) -> Client:
         return self._node.create_client(kind, f"{self._prefix}{NODE_NAME}/{service}")
 
-    def _call(self, client, request, timeout_s: float):
+    def _call(self, client: Client, request: object, timeout_s: float) -> Any | None:
         """The reply, or None when there is no such service or it does not answer in time."""
         if not client.service_is_ready():
             return None

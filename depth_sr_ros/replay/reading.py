@@ -159,7 +159,7 @@ class Bag:
         with _damage_reported(self.path):
             return sorted((cdr_stamp(m.cdr), m.time_ns) for m in self.raw(role))
 
-    def message_at(self, role: str, time_ns: int):
+    def message_at(self, role: str, time_ns: int) -> Any:
         """The decoded message of one role that was recorded at `time_ns`; frames are fetched when needed, so that
         a long recording need not fit in memory.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ class Example:
 class _Errors:
     """Sums over pixels: mean absolute and root mean square error."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count, self.absolute, self.square = 0, 0.0, 0.0
 
     def add(self, error: np.ndarray) -> None:
@@ -76,7 +77,7 @@ class Scorer:
         self._inputs, self._truths, self._colours = (_Nearest(bag, role) for role in ("depth", "truth", "rgb"))
         self._all, self._edges = (_Errors(), _Errors()), (_Errors(), _Errors())
         self._consistency: list[float] = []
-        self._valid = {"input": [], "output": [], "coverage": []}
+        self._valid: dict[str, list[float]] = {"input": [], "output": [], "coverage": []}
         self.unmatched = 0
         self.notes: list[str] = []
 
@@ -160,7 +161,7 @@ class _Nearest:
         self._bag, self._role = bag, role
         self._stamps, self._times = np.array(bag.index(role), np.int64).reshape(-1, 2).T
 
-    def get(self, stamp: int, tolerance: int):
+    def get(self, stamp: int, tolerance: int) -> Any | None:
         if not len(self._stamps):
             return None
         index = int(np.argmin(np.abs(self._stamps - stamp)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from depth_sr_ros.messages.images import DEPTH_DTYPES
 
@@ -107,30 +107,36 @@ def choose_topics(
                 "ground truth" if image.name == truth else "named as ground truth, another one is taken"
             )
     inputs = [i for i in depths if i.name not in reasons]
-    if given.get("depth"):
-        inputs = [by_name[given["depth"]]]
+    if name := given.get("depth"):
+        inputs = [by_name[name]]
     if not inputs:
         return None
     colours = [image for image in images if image.is_colour]
     rgb_options: list[ImageTopic | None] = [*colours, None]
     if "rgb" in given:
-        rgb_options = [by_name[given["rgb"]] if given["rgb"] else None]
+        name = given["rgb"]
+        rgb_options = [by_name[name] if name else None]
     pairs = [
         (depth, rgb)
         for depth in inputs
         for rgb in rgb_options
         if rgb is None or "rgb" in given or same_camera(depth.base, rgb.base)
     ]
-    depth, rgb = max(pairs, key=lambda pair: _rank(*pair, infos))
+    depth, rgb = max(pairs, key=lambda pair: _rank(pair[0], pair[1], infos))
     reasons |= {i.name: _why_not(i, depth, rgb) for i in [*inputs, *colours] if i.name not in reasons}
     reasons[depth.name] = _why_depth(depth, rgb)
     if rgb is not None:
         reasons[rgb.name] = "RGB of the same camera" if "rgb" not in given else "RGB, as asked for"
     for image in images:
         reasons.setdefault(image.name, f"encoding {image.encoding or 'unknown'} is neither depth nor colour")
-    topics = Topics(depth.name, info_of(depth.base, infos), rgb and rgb.name, rgb and info_of(rgb.base, infos), truth)
-    named = {role: topic for role, topic in given.items() if role.endswith("info")}
-    return TopicChoice(replace(topics, **named), reasons)
+    topics = Topics(
+        depth.name,
+        given["depth_info"] if "depth_info" in given else info_of(depth.base, infos),
+        None if rgb is None else rgb.name,
+        given["rgb_info"] if "rgb_info" in given else None if rgb is None else info_of(rgb.base, infos),
+        truth,
+    )
+    return TopicChoice(topics, reasons)
 
 
 def same_camera(first: str, second: str) -> bool:

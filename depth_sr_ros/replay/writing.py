@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -57,7 +59,7 @@ class BagWriter:
         plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
         self._writer = Writer(path, version=9, storage_plugin=plugin)
         self._store = get_typestore(Stores.ROS2_KILTED)
-        self._connections: dict[str, object] = {}
+        self._connections: dict[str, Connection] = {}
         self._topics, self._depth_encoding = topics, depth_encoding
         self._frame_id, self._rgb_frame_id = frame_id, frame_id if rgb_frame_id is None else rgb_frame_id
 
@@ -65,7 +67,7 @@ class BagWriter:
         self._writer.open()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()
 
     def write_frame(
@@ -98,11 +100,11 @@ class BagWriter:
         if truth is not None:
             self._depth(self._topics.truth, stamp_ns, truth)
 
-    def _depth(self, topic: str, stamp_ns: int, depth: np.ndarray) -> None:
+    def _depth(self, topic: str | None, stamp_ns: int, depth: np.ndarray) -> None:
         dtype = np.uint16 if self._depth_encoding == "16UC1" else np.float32
         self._image(topic, stamp_ns, from_metres(depth, dtype), self._depth_encoding)
 
-    def _image(self, topic: str, stamp_ns: int, image: np.ndarray, encoding: str) -> None:
+    def _image(self, topic: str | None, stamp_ns: int, image: np.ndarray, encoding: str) -> None:
         message = self._store.types[IMAGE](
             header=self._header(topic, stamp_ns),
             height=image.shape[0],
@@ -114,7 +116,7 @@ class BagWriter:
         )
         self._write(topic, IMAGE, stamp_ns, message)
 
-    def _info(self, topic: str, stamp_ns: int, camera: Intrinsics) -> None:
+    def _info(self, topic: str | None, stamp_ns: int, camera: Intrinsics) -> None:
         k = camera.matrix()
         roi = self._store.types["sensor_msgs/msg/RegionOfInterest"](
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
@@ -134,13 +136,15 @@ class BagWriter:
         )
         self._write(topic, CAMERA_INFO, stamp_ns, message)
 
-    def _header(self, topic: str, stamp_ns: int):
+    def _header(self, topic: str | None, stamp_ns: int) -> Any:  # a class that rosbags makes at runtime
         frame_id = self._rgb_frame_id if topic in (self._topics.rgb, self._topics.rgb_info) else self._frame_id
         time = self._store.types["builtin_interfaces/msg/Time"]
         stamp = time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
         return self._store.types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
 
-    def _write(self, topic: str, kind: str, stamp_ns: int, message) -> None:
+    def _write(self, topic: str | None, kind: str, stamp_ns: int, message: object) -> None:
+        if topic is None:
+            raise ValueError(f"a {kind} was given, and its topic is None: name it in `topics`")
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
         self._writer.write(self._connections[topic], stamp_ns, self._store.serialize_cdr(message, kind))

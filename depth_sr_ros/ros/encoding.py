@@ -43,7 +43,7 @@ def image_message(pixels: np.ndarray, header: Header) -> Image:
     msg.is_bigendian = int(sys.byteorder == "big")
     # rclpy takes an array('B') as it is; anything else it copies element by element, a thousand times slower
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B"))
+    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     msg.data = data
     return msg
 

@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Callable
 
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_policy_name_from_kind, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
 
 
@@ -49,7 +50,7 @@ class Inputs:
         """How many publish the relative `topic`."""
         return self._node.count_publishers(self._node.resolve_topic_name(topic))
 
-    def on_incompatible_qos(self, topic: str, event) -> None:
+    def on_incompatible_qos(self, topic: str, event: QoSRequestedIncompatibleQoSInfo) -> None:
         """Remember and report that a peer of the resolved `topic` cannot talk to us; for publishers too."""
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         self.incompatible_qos[topic] = policy
@@ -59,7 +60,7 @@ class Inputs:
             f"qos_overrides.{topic}.*.{policy.lower()} of this node or of the peer",
         )
 
-    def _create(self, message_type: type, topic: str, callback: Callable):
+    def _create(self, message_type: type, topic: str, callback: Callable) -> Subscription:
         resolved = self._node.resolve_topic_name(topic)
         return self._node.create_subscription(
             message_type,

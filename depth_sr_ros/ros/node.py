@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Hashable
+from typing import Any
 
 import rclpy
 import torch
@@ -51,7 +52,7 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 class SrNode(LifecycleNode):
     """Lifecycle node `depth_sr`: methods are built in configure, frames flow in active, memory is freed in cleanup."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__("depth_sr", **options)
         parameters.declare(self)
         self._settings = Settings()
@@ -111,6 +112,7 @@ class SrNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
+        assert self._worker is not None  # made in on_configure
         self._drops_seen = self._worker.pairer.dropped
         self._worker.start()
         self._active = True
@@ -206,21 +208,22 @@ class SrNode(LifecycleNode):
     # ---- the worker's thread
 
     def _process(self, pair: FramePair) -> None:
-        pipeline = self._pipeline
+        pipeline, worker, outputs = self._pipeline, self._worker, self._outputs
+        assert pipeline is not None and worker is not None and outputs is not None  # freed after the thread has ended
         result = pipeline.run(pair)
         if pipeline is not self._pipeline:  # replaced meanwhile: this frame was the last to hold it
             del pipeline
             torch.cuda.empty_cache()
         for problem in result.problems:
             self._report(problem)
-        drops = self._worker.pairer.dropped
+        drops = worker.pairer.dropped
         for _ in range(drops - self._drops_seen):
             self._statistics.add_problem(Problem(ProblemKind.DROPPED, ""), time.monotonic())
         self._drops_seen = drops
-        self._worker.pairer.learn(result.rgb_usable)
+        worker.pairer.learn(result.rgb_usable)
         if result.depth is None:
             return
-        self._outputs.publish(pair, result.depth)
+        outputs.publish(pair, result.depth)
         now = time.monotonic()
         self._statistics.published(
             PublishedFrame(now, now - pair.arrival, result.invalid_share, result.guided, result.solve)
@@ -243,7 +246,7 @@ class SrNode(LifecycleNode):
                 require_sensor_msgs_py()
             if settings.extrinsics_from_tf:
                 require_tf2_ros()
-            if self._worker is not None and not self._pipeline.fits(settings):
+            if self._pipeline is not None and self._worker is not None and not self._pipeline.fits(settings):
                 self._candidate = Pipeline(settings, self._transforms.extrinsics)
                 self._candidate.warm_up()
         except Exception as error:  # building a method can fail in many ways, and each is a reason to keep the old one
@@ -252,7 +255,7 @@ class SrNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, changes: list[Parameter]) -> None:
-        if self._worker is None or not _concerns_us(changes):
+        if self._worker is None or self._pipeline is None or self._outputs is None or not _concerns_us(changes):
             return
         self._settings = parameters.read(self)
         self._transforms.listen(self._settings.extrinsics_from_tf)
@@ -314,6 +317,7 @@ class SrNode(LifecycleNode):
             self._warn("silence", judged.text)
 
     def _log_choices(self) -> None:
+        assert self._pipeline is not None
         for choice in self._pipeline.choices:
             self.get_logger().info(choice)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.lifecycle import LifecycleNode
+from lifecycle_msgs.msg import State
+from rclpy.event_handler import PublisherEventCallbacks, QoSOfferedIncompatibleQoSInfo
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -29,15 +30,15 @@ class Outputs:
         self,
         node: LifecycleNode,
         report: Callable[[Problem], None],
-        on_incompatible_qos: Callable[[str, object], None],
+        on_incompatible_qos: Callable[[str, QoSOfferedIncompatibleQoSInfo], None],
     ):
         self._node, self._report, self._on_incompatible_qos = node, report, on_incompatible_qos
         self._image = self._create(Image, "depth_sr/image_raw")
         self._info = self._create(CameraInfo, "depth_sr/camera_info")
-        self._points = None
+        self._points: LifecyclePublisher | None = None
         self._distortion_told: tuple[float, ...] = ()
 
-    def _create(self, message_type: type, topic: str):
+    def _create(self, message_type: type, topic: str) -> LifecyclePublisher:
         resolved = self._node.resolve_topic_name(topic)
         return self._node.create_lifecycle_publisher(
             message_type,
@@ -54,7 +55,7 @@ class Outputs:
         if wanted and self._points is None:
             self._points = self._create(PointCloud2, "depth_sr/points")
             if active:
-                self._points.on_activate(None)
+                self._points.on_activate(LifecycleState("active", State.PRIMARY_STATE_ACTIVE))
         elif not wanted and self._points is not None:
             publisher, self._points = self._points, None
             self._node.destroy_lifecycle_publisher(publisher)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 
@@ -63,7 +65,7 @@ class Transforms:
         return Extrinsics.from_xyz_quaternion([shift.x, shift.y, shift.z, turn.x, turn.y, turn.z, turn.w])
 
 
-def require_tf2_ros():
+def require_tf2_ros() -> ModuleType:
     """The module tf2_ros.
 
     Raises:

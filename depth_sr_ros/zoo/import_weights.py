@@ -90,7 +90,7 @@ def import_dada(
         raise WeightsError(f"unknown dataset {dataset!r}: expected one of {', '.join(sorted(DEPTH_UNITS))}")
     if scale not in DADA.scales:
         raise WeightsError(f"dada has scales {DADA.scales[0]} to {DADA.scales[-1]}, got {scale}")
-    options = {"depth_unit": DEPTH_UNITS[dataset]}
+    options: dict[str, Any] = {"depth_unit": DEPTH_UNITS[dataset]}
     with torch.device("meta"):  # names and shapes alone: the numbers come from the checkpoint
         model = DADA(scale, "paper", **options)
     model.load_state_dict(_fitting_state(file, checkpoint, model.state_dict()), assign=True)

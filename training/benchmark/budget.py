@@ -74,7 +74,7 @@ class Run:
                 steps[path] = read_checkpoint(path)[1]["global_step"]
             except WeightsError:  # written when the run was killed
                 continue
-        return max(steps, key=steps.get, default=None)
+        return max(steps, key=lambda path: steps[path], default=None)
 
     def finished(self) -> bool:
         """Whether a checkpoint has all the steps."""
@@ -128,7 +128,10 @@ class Run:
 
     def weights(self) -> Path:
         """The finished run's weights as a file that the benchmark loads."""
-        model, checkpoint = read_checkpoint(self.checkpoint())
+        last = self.checkpoint()
+        if last is None:
+            raise FileNotFoundError(f"no checkpoint in {self.folder}: the run has not begun")
+        model, checkpoint = read_checkpoint(last)
         path = self.folder / f"{self.method}_x{self.scale}.safetensors"
         config = BUDGET_CONFIGS[self.method]
         card = card_of(model, checkpoint, data=config, lr_kernel="MATLAB bicubic", date="", notes="same budget")

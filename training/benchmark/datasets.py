@@ -11,7 +11,7 @@ import numpy as np
 from depth_sr_ros.files import read_guide
 
 from ..data.files import read_grey
-from ..data.sample import DepthUnit
+from ..data.sample import DepthUnit, Unit
 from .protocols import P1, P2, Protocol
 
 SCENES_2005 = ("Art", "Books", "Dolls", "Laundry", "Moebius", "Reindeer")
@@ -43,7 +43,7 @@ class Scene:
     @property
     def level(self) -> float:
         """One grey level of an 8-bit image that holds `depth`, in its unit (see `DepthUnit`)."""
-        unit = "disparity" if "disparity" in self.protocol.unit else "m"
+        unit: Unit = "disparity" if "disparity" in self.protocol.unit else "m"
         return DepthUnit.of(unit, float(np.nanmax(self.depth))).level
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -119,7 +120,7 @@ def synthetic(root: Path | None, scenes: list[str] | None) -> Scenes:
     return _scenes([create_source("synthetic", count=8, seed=HELD_OUT_SEED)], DADA, scenes)
 
 
-def _open(layout: str, root: Path, **options) -> Source:
+def _open(layout: str, root: Path, **options: Any) -> Source:
     try:
         return create_source(layout, root=root, **options)
     except (FileNotFoundError, ValueError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depth_sr_ros.atomic import write_file
@@ -25,9 +26,10 @@ def draw(case: Outputs, folder: Path) -> Path:
     on the same colour scale (its end is bicubic's 99.5th percentile in that part).
     """
     protocol = case.scene.protocol
-    shown = {"LR": repeat(case.depth_lr, case.scale), "bicubic": None, **case.results}
-    if shown["bicubic"] is None:
-        shown["bicubic"] = protocol.finish(protocol.bicubic(case.depth_lr, case.scale))
+    bicubic = case.results.get("bicubic")
+    if bicubic is None:
+        bicubic = protocol.finish(protocol.bicubic(case.depth_lr, case.scale))
+    shown = {"LR": repeat(case.depth_lr, case.scale), "bicubic": bicubic, **case.results}
     errors = {name: np.abs(result - case.truth) for name, result in shown.items()}
     part = _worst_part(errors["bicubic"], min(CROP, *case.truth.shape))
     low, high = np.nanpercentile(case.truth, (0.5, 99.5))
@@ -45,10 +47,9 @@ def draw(case: Outputs, folder: Path) -> Path:
     axes[0, 0].imshow(case.truth, cmap=depth_map, vmin=low, vmax=high)
     _outline(axes[0, 0], part)
     axes[1, 0].imshow(case.truth[part], cmap=depth_map, vmin=part_low, vmax=part_high)
-    if case.scene.guide is not None:
-        axes[2, 0].imshow(case.scene.guide[part])
+    if (guide := case.scene.guide) is not None:
+        axes[2, 0].imshow(guide[part])
         axes[2, 0].set_title("colour", fontsize=8)
-    image = None
     for column, (name, result) in enumerate(shown.items(), start=1):
         axes[0, column].set_title(name, fontsize=9)
         axes[0, column].imshow(result, cmap=depth_map, vmin=low, vmax=high)
@@ -75,7 +76,7 @@ def _worst_part(error: np.ndarray, edge: int) -> tuple[slice, slice]:
     return slice(int(y), int(y) + edge), slice(int(x), int(x) + edge)
 
 
-def _outline(axis, part: tuple[slice, slice]) -> None:
+def _outline(axis: Axes, part: tuple[slice, slice]) -> None:
     y, x = part
     axis.plot(
         [x.start, x.stop, x.stop, x.start, x.start], [y.start, y.start, y.stop, y.stop, y.start], "w-", linewidth=1.2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 import cv2
@@ -176,14 +177,14 @@ def self_ensemble(
     run: Callable[[np.ndarray, np.ndarray | None], np.ndarray], depth_lr: np.ndarray, guide: np.ndarray | None
 ) -> np.ndarray:
     """Mean of a method's results over the eight symmetries of the square, each turned back."""
-    total = 0.0
+    results = []
     for turns in range(4):
         for mirror in (False, True):
             turned = _turn(depth_lr, turns, mirror)
             result = run(turned, None if guide is None else _turn(guide, turns, mirror))
             result = np.fliplr(result) if mirror else result
-            total = total + np.rot90(result, -turns).astype(np.float64)
-    return (total / 8).astype(np.float32)
+            results.append(np.rot90(result, -turns).astype(np.float64))
+    return (reduce(np.add, results) / 8).astype(np.float32)
 
 
 def _turn(image: np.ndarray, turns: int, mirror: bool) -> np.ndarray:
@@ -250,6 +251,7 @@ def _filter_method(name: str, scale: int, options: Options) -> Method:
     settings = tuned_settings(name, scale)
 
     def run(depth_lr: np.ndarray, guide: np.ndarray | None) -> np.ndarray:
+        assert guide is not None  # the method is guided
         return apply_filter(name, depth_lr, guide, scale, settings)
 
     plain = Options(self_ensemble=options.self_ensemble)

@@ -46,13 +46,17 @@ def _raw(result: SensorResult) -> tuple[float, float, float | None] | None:
 
 
 def _denoised(result: SensorResult) -> tuple[float, float, float | None] | None:
-    return None if result.denoised_mae is None else (result.denoised_mae, result.denoised_bicubic_mae, None)
+    if result.denoised_mae is None or result.denoised_bicubic_mae is None:
+        return None
+    return result.denoised_mae, result.denoised_bicubic_mae, None
 
 
 def _ratio_table(scale: int, truth: str, results: list[SensorResult], values: Callable) -> SensorTable:
     methods = [m for m in dict.fromkeys(r.method for r in results) if m != "bicubic"]
     with_floor = truth == FRAME
-    rows, ratios, cameras = [], {}, {}
+    rows: list[list[str]] = []
+    ratios: dict[tuple[str, str], dict[str, float]] = {}
+    cameras: dict[str, list[str]] = {}
     groups = [g for g in dict.fromkeys(r.group for r in results) if _of(results, values, group=g)]
     for group in groups:
         for degradation in [d.name for d in DEGRADATIONS]:
@@ -113,13 +117,19 @@ def _plane_table(scale: int, results: list[SensorResult]) -> SensorTable:
     rows = []
     for group in dict.fromkeys(r.group for r in results):
         for degradation in [d.name for d in DEGRADATIONS]:
-            here = [r for r in results if (r.group, r.degradation) == (group, degradation) and r.plane_std is not None]
+            here = [
+                (r.method, r.unit, r.plane_std, r.plane_std_input)
+                for r in results
+                if (r.group, r.degradation) == (group, degradation)
+                and r.plane_std is not None
+                and r.plane_std_input is not None
+            ]
             if not here:
                 continue
-            inputs = [r.plane_std_input for r in here if r.method == "bicubic"]
-            cells = [group, degradation, f"{np.mean(inputs):.2f} {here[0].unit}"]
+            inputs = [seen for method, _, _, seen in here if method == "bicubic"]
+            cells = [group, degradation, f"{np.mean(inputs):.2f} {here[0][1]}"]
             for method in methods:
-                own = [(r.plane_std, r.plane_std_input) for r in here if r.method == method]
+                own = [(std, seen) for of, _, std, seen in here if of == method]
                 cells.append(f"{sum(o for o, _ in own) / sum(i for _, i in own):.2f}" if own else "-")
             rows.append(cells)
     title = f"x{scale}: standard deviation on planes, output / LR input"
@@ -144,7 +154,8 @@ def print_tables(made: list[SensorTable], console: Console) -> None:
 
 def records(made: list[SensorTable]) -> dict[str, tuple[list[dict], str]]:
     """The tables' rows by results file, and what their columns mean."""
-    ratios, planes = [], []
+    ratios: list[dict] = []
+    planes: list[dict] = []
     for table in made:
         for row in table.rows:
             cells = dict(zip(table.headings, row))

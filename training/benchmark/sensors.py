@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -147,7 +148,11 @@ def find_groups(root: Path) -> dict[str, list[Callable[[], SensorFrame]]]:
 
 def _seven_scenes(folder: Path) -> Iterator[Callable[[], SensorFrame]]:
     for path in visible(folder.glob("frame-*.depth.png")):
-        yield lambda path=path: SensorFrame(folder.name, path.name, _metres(path), None, True)
+        yield partial(_seven_scenes_frame, folder.name, path)
+
+
+def _seven_scenes_frame(group: str, path: Path) -> SensorFrame:
+    return SensorFrame(group, path.name, _metres(path), None, True)
 
 
 def _pairs(folder: Path) -> Iterator[Callable[[], SensorFrame]]:

@@ -60,6 +60,8 @@ def tune_filter(name: str, scenes: list[Scene], scale: int) -> tuple[dict[str, f
     prepared = []
     for scene in scenes:
         truth = crop_to_multiple(scene.depth, scale)
+        if scene.guide is None:
+            raise ValueError(f"{scene.name} has no colour, and {name} is a guided filter")
         guide = np.ascontiguousarray(crop_to_multiple(scene.guide, scale))
         prepared.append((truth, downsample(truth, scale, "bicubic").astype(np.float32), guide))
     grid = GRIDS[name]
