@@ -109,7 +109,7 @@ class DepthUpsampler:
             raise ValueError(f"max_iterations must be at least 1, got {max_iterations}; None is the model's own")
         if time_budget_s is not None and not time_budget_s > 0:
             raise ValueError(f"time_budget_s must be positive, got {time_budget_s}; None is no limit")
-        self.sigma = None if sigma is None else checked_sigma(sigma)
+        self.sigma: float | np.ndarray | None = None if sigma is None else checked_sigma(sigma)
         self.device = _pick_device(device)
         self.model, self.card, self.weights = load_model(method, scale, size, weights)
         self.model.to(self.device)
