@@ -17,8 +17,8 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from .config_files import DEFAULT_SCALE, config_names, find_config, last_given, load_config
 from .data import DepthSRData
 from .interrupt import SaveOnInterrupt
-from .modules import DepthSRMethod
-from .modules.base import NonFiniteLoss
+from .modules import DepthSRModule
+from .modules.module import NonFiniteLoss
 from .resume import check_resumable
 
 RUN_NAME = "${config}_x${scale}"
@@ -87,7 +87,7 @@ def launch(arguments: list[str] | None = None) -> DepthSRCLI:
     guard = SaveOnInterrupt()
     try:
         return DepthSRCLI(
-            DepthSRMethod,
+            DepthSRModule,
             DepthSRData,
             subclass_mode_model=True,
             auto_configure_optimizers=False,

@@ -17,7 +17,7 @@ from depth_sr_ros.zoo.card import read_card
 from depth_sr_ros.zoo.choice import load_model
 from depth_sr_ros.zoo.weight_files import load_weights
 from training.data.sample import DATA_ROOT
-from training.job import ENTRIES, Entry, Slice, command, main
+from training.job import ENTRIES, JobEntry, Slice, command, main
 from training.job.deliver import split
 from training.job.pack import MANIFEST, files_of
 
@@ -37,14 +37,14 @@ TINY = {
     },
     "trainer": {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0},
 }
-DSRNET = Entry(
+DSRNET = JobEntry(
     "tiny_dsrnet",
     "slice_ctkt.yaml",
     TINY | {"model": {"init_args": {"size": "lite", "options": {"width": 4, "width_lr": 4, "units": 2}}}},
     "synthetic scenes",
     "MATLAB bicubic",
 )
-DADA = Entry(
+DADA = JobEntry(
     "tiny_dada",
     "slice_dada.yaml",
     TINY | {"model": {"init_args": {"size": "lite", "solver_iterations": 5}}},
@@ -177,7 +177,7 @@ def test_a_failed_entry_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
         return train(entry, *given)
 
     monkeypatch.setattr(command, "train", out_of_memory)
-    broken = Entry("broken", "slice_ctkt.yaml", DSRNET.changes | {"data": TINY["data"] | {"normalise": "none"}})
+    broken = JobEntry("broken", "slice_ctkt.yaml", DSRNET.changes | {"data": TINY["data"] | {"normalise": "none"}})
     arguments = ["--out", str(tmp_path), "--accelerator", "cpu", "--slice", "0.5"]
     assert main(arguments, [broken, DSRNET, DADA]) == 1
     said = capsys.readouterr()
@@ -253,7 +253,7 @@ def test_pack_holds_what_is_read_and_nothing_else(tmp_path, capsys):
 def test_pack_refuses_test_scenes(tmp_path, capsys):
     pretend_data(tmp_path)
     tested = {"class_path": "Middlebury2005", "init_args": {"root": f"{tmp_path}/middlebury2005"}}
-    entry = Entry("cheat", "slice_ctkt.yaml", {"data": {"sources": [tested]}})
+    entry = JobEntry("cheat", "slice_ctkt.yaml", {"data": {"sources": [tested]}})
     assert main(["--pack", str(tmp_path / "x"), "--data", str(tmp_path)], [entry]) == 2
     assert "test set" in capsys.readouterr().err
 

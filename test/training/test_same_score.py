@@ -19,7 +19,7 @@ from training.data.degradations import WeightedKernel
 from training.data.patches import FrameDataset
 from training.data.sample import RGBDSample, Source
 from training.data.store import SampleStore
-from training.modules.base import DepthSRMethod, eight_bit
+from training.modules.module import DepthSRModule, eight_bit
 
 
 class OneMap(Source):
@@ -61,8 +61,8 @@ def test_validation_and_benchmark_score_alike(disparity, method, kernel, monkeyp
     network = load_model(method, 4, weights="clean")[0]
     with torch.no_grad():
         output = network(batch["depth_lr"], None)
-    score = float(DepthSRMethod.mad_in_unit(eight_bit(output, batch), batch))
-    unrounded = float(DepthSRMethod.mad_in_unit(output, batch))
+    score = float(DepthSRModule.mad_in_unit(eight_bit(output, batch), batch))
+    unrounded = float(DepthSRModule.mad_in_unit(output, batch))
 
     assert not problems and batch["valid"].float().mean() < 0.95
     assert result.scores["mad"] == pytest.approx(score, rel=2e-3)

@@ -21,7 +21,7 @@ from training.config_files import CONFIGS, load_config, merge
 from training.data.sample import DATA_ROOT, data_root, existing_root
 from training.export import main as export
 from training.export import read_checkpoint, validation_scores
-from training.modules import DepthSRMethod
+from training.modules import DepthSRModule
 
 SCALES = (2, 4, 8, 16)
 PARTS = ["dada", "degradation_robust", "trainer"]  # what only others start from, beside the data_*.yaml
@@ -285,7 +285,7 @@ def test_fit_resume_validate_and_export(tiny, tmp_path, capsys):
 
 def test_last_is_the_last_step_also_when_validation_gets_worse(tiny, tmp_path, monkeypatch):
     worse = itertools.count(1)
-    monkeypatch.setattr(DepthSRMethod, "mad_in_unit", lambda self, *given: torch.full((1,), float(next(worse))))
+    monkeypatch.setattr(DepthSRModule, "mad_in_unit", lambda self, *given: torch.full((1,), float(next(worse))))
     # validated after steps 2 and 4; the run ends inside its second epoch of four steps
     stop = ["--trainer.max_steps", "5", "--trainer.max_epochs", "-1", "--trainer.val_check_interval", "2"]
     assert run(["fit", "--config", str(tiny), *stop, "--trainer.num_sanity_val_steps", "0"]) == 0

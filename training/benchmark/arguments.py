@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from depth_sr_ros.choices import ADJUSTMENTS, CONSTRAINT_KERNELS, PRECISIONS, SIZES
 
 from .datasets import DatasetError
-from .rows import Entry, Options, available_methods, shipped_entries
+from .rows import RowOptions, RowSpec, available_methods, shipped_entries
 
 FREE = "none"
 SHIPPED = "shipped"
@@ -50,7 +50,7 @@ def add_method_options(parser: argparse.ArgumentParser, default: list[str]) -> N
     parser.add_argument("--self-ensemble", action="store_true", help="average over flips and transpositions (8 runs)")
 
 
-def entries_of(arguments: argparse.Namespace) -> list[Entry]:
+def entries_of(arguments: argparse.Namespace) -> list[RowSpec]:
     """The rows that `add_method_options`' options ask for.
 
     Raises:
@@ -66,7 +66,7 @@ def entries_of(arguments: argparse.Namespace) -> list[Entry]:
     check_choices("--methods", [spec.partition(":")[0] for spec, _ in specs], available_methods())
     entries = []
     for (spec, size), adjustment in itertools.product(specs, arguments.consistent):
-        options = Options(
+        options = RowOptions(
             size=arguments.size or size,
             weights=arguments.weights,
             device=arguments.device,
@@ -75,7 +75,7 @@ def entries_of(arguments: argparse.Namespace) -> list[Entry]:
             constraint=arguments.constraint,
             self_ensemble=arguments.self_ensemble,
         )
-        entries.append(Entry(spec, options))
+        entries.append(RowSpec(spec, options))
     return list(dict.fromkeys(entries))
 
 

@@ -32,8 +32,8 @@ from .arguments import check_choices, integers, names, progress_bar, shown_comma
 from .datasets import DatasetError, middlebury2005
 from .other_datasets import validation2006
 from .results import Origin, today, write_results
-from .rows import Entry
-from .runner import Result, evaluate
+from .rows import RowSpec
+from .runner import RowResult, evaluate
 from .tables import machine
 
 RESULTS = "budget"
@@ -204,14 +204,14 @@ def budget_command(arguments: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-def score(runs: list[Run], data: dict) -> list[Result]:
+def score(runs: list[Run], data: dict) -> list[RowResult]:
     """`REFERENCES` and every run's network on all scenes, LR by MATLAB's bicubic; methods under their plain names."""
     results = []
     with progress_bar() as progress:
         task = progress.add_task("budget", total=None)
         for scale in dict.fromkeys(run.scale for run in runs):
-            entries = {Entry(name): name for name in REFERENCES}
-            entries |= {Entry(f"{run.method}:{run.weights()}"): run.method for run in runs if run.scale == scale}
+            entries = {RowSpec(name): name for name in REFERENCES}
+            entries |= {RowSpec(f"{run.method}:{run.weights()}"): run.method for run in runs if run.scale == scale}
             for dataset, scenes in data.items():
                 for entry, name in entries.items():
                     found, problems = evaluate(
@@ -229,10 +229,10 @@ def score(runs: list[Run], data: dict) -> list[Result]:
     return results
 
 
-def budget_records(results: list[Result], steps: int) -> list[dict]:
+def budget_records(results: list[RowResult], steps: int) -> list[dict]:
     """A record per scale and method: learned values, time of a full-size image, MAD on Books, Laundry and the held-out
     scenes' mean."""
-    rows: dict[tuple[int, str], list[Result]] = {}
+    rows: dict[tuple[int, str], list[RowResult]] = {}
     for result in results:
         rows.setdefault((result.scale, result.method), []).append(result)
     records = []
@@ -264,7 +264,7 @@ def show(records: list[dict], console: Console) -> None:
     console.print(grid)
 
 
-def _means(results: list[Result]) -> dict[str, float]:
+def _means(results: list[RowResult]) -> dict[str, float]:
     by_column: dict[str, list[float]] = {}
     for result in results:
         by_column.setdefault(HELD_OUT if result.dataset == HELD_OUT else result.scene, []).append(result.scores["mad"])

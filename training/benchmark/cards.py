@@ -22,7 +22,7 @@ from depth_sr_ros.zoo.card import card_path, card_text, read_card
 from .arguments import check_choices, names, progress_bar
 from .datasets import DatasetError, Scenes
 from .other_datasets import validation2006
-from .rows import Entry, Options
+from .rows import RowOptions, RowSpec
 from .runner import evaluate
 
 DATASET = "validation2006"
@@ -90,7 +90,7 @@ def card_scores(weights: Path, scenes: Scenes) -> dict[str, float]:
         DatasetError: it cannot run.
     """
     card = read_card(weights)
-    entry = Entry(f"{card.method}:{weights}", Options(size=card.size, device="cpu", precision="float32"))
+    entry = RowSpec(f"{card.method}:{weights}", RowOptions(size=card.size, device="cpu", precision="float32"))
     results, problems = evaluate(DATASET, scenes, [entry], [card.scale], list(KERNELS), [0.0])
     if problems:
         raise DatasetError("; ".join(problems))

@@ -21,7 +21,7 @@ from .other_datasets import DATASETS
 from .page import page_command, page_parser
 from .pictures import draw
 from .protocols import KERNEL_CHOICES, PROTOCOL
-from .runner import Outputs, evaluate
+from .runner import CaseOutputs, evaluate
 from .scores import SCORES
 from .sensor_command import sensor_command, sensor_parser
 from .tune import add_tune_arguments, tune_command
@@ -106,7 +106,7 @@ def run_command(arguments: argparse.Namespace, argv: list[str]) -> int:
     steps = len(scenes) * len(arguments.scales) * len(arguments.lr_kernel) * len(arguments.noise)
     pictures: list[Path] = []
 
-    def keep(case: Outputs) -> None:
+    def keep(case: CaseOutputs) -> None:
         if case.results and case.scene.name in scenes.names[: arguments.pictures]:
             pictures.append(draw(case, arguments.output))
 

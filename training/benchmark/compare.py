@@ -26,8 +26,8 @@ from .datasets import middlebury2005
 from .other_datasets import validation2006
 from .protocols import PROTOCOL
 from .results import Origin, today, write_results
-from .rows import Entry
-from .runner import Result, evaluate
+from .rows import RowSpec
+from .runner import RowResult, evaluate
 from .tables import (
     MEAN,
     CostRow,
@@ -73,8 +73,8 @@ class Comparison:
             empty.
     """
 
-    results: dict[tuple[str, str], list[Result]]
-    consistency: list[Result]
+    results: dict[tuple[str, str], list[RowResult]]
+    consistency: list[RowResult]
 
     def table(self, dataset: str, lr_kernel: str) -> ScoreTable:
         """MAD: all scenes of the full-size data set with the published rows, only the mean of the held-out ones."""
@@ -144,14 +144,14 @@ def compare_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(entries: list[Entry], dataset: str, lr_kernel: str) -> list[Entry]:
+def _rows(entries: list[RowSpec], dataset: str, lr_kernel: str) -> list[RowSpec]:
     """The entries, and on the LR images of the papers what suits these better."""
     if lr_kernel != PROTOCOL:
         return entries
     return _matching_constraints(entries) + (_ensembled(entries) if dataset == FULL_SIZE else [])
 
 
-def _matching_constraints(entries: list[Entry]) -> list[Entry]:
+def _matching_constraints(entries: list[RowSpec]) -> list[RowSpec]:
     """With each diffusion method also one that is held to the bicubic kernel which made the LR image, unless its
     weights hold it to that already or its block mean is to equal the image."""
     matched = []
@@ -163,7 +163,7 @@ def _matching_constraints(entries: list[Entry]) -> list[Entry]:
     return matched
 
 
-def _ensembled(entries: list[Entry]) -> list[Entry]:
+def _ensembled(entries: list[RowSpec]) -> list[RowSpec]:
     """What eight times the time gives the diffusion weights that are held to the papers' kernel."""
     return [
         replace(entry, options=replace(entry.options, self_ensemble=True))
@@ -172,12 +172,12 @@ def _ensembled(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def _diffuses(entry: Entry) -> bool:
+def _diffuses(entry: RowSpec) -> bool:
     name = entry.spec.partition(":")[0]
     return name in list_models() and diffuses(name)
 
 
-def _made_for_bicubic(entry: Entry) -> bool:
+def _made_for_bicubic(entry: RowSpec) -> bool:
     name, _, variant = entry.spec.partition(":")
     return any(
         (card.method, card.variant, card.options.get("lr_kernel")) == (name, variant, "bicubic")
@@ -185,7 +185,7 @@ def _made_for_bicubic(entry: Entry) -> bool:
     )
 
 
-def _guided(entry: Entry) -> bool:
+def _guided(entry: RowSpec) -> bool:
     name = entry.spec.partition(":")[0]
     return name not in list_models() or model_class(name).requires_guide
 
@@ -211,7 +211,7 @@ def result_files(comparison: Comparison, command: str) -> dict[str, tuple[list[d
     return files
 
 
-def consistency_records(results: list[Result]) -> list[dict]:
+def consistency_records(results: list[RowResult]) -> list[dict]:
     """LR consistency and MAD of each method, free, additive and multiplicative: means over the scenes."""
     records: dict[tuple, dict] = {}
     for lr_kernel, label in LR_KERNEL_NAMES.items():

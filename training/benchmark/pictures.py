@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from depth_sr_ros.atomic import write_file
 from depth_sr_ros.resize import repeat
 
-from .runner import Outputs
+from .runner import CaseOutputs
 
 CROP = 160
 """Edge of the enlarged part, pixels."""
 
 
-def draw(case: Outputs, folder: Path) -> Path:
+def draw(case: CaseOutputs, folder: Path) -> Path:
     """Write ``<scene>_x<scale>_<kernel>[_noise<sigma>].png``.
 
     The first row shows whole images, the second the part where bicubic errs most, the third its absolute error, all

@@ -22,8 +22,8 @@ TUNED_FILE = Path(__file__).with_name("tuned.json")
 
 
 @dataclass(frozen=True)
-class Options:
-    """Options of a run that its methods share; filters without weights ignore the first three.
+class RowOptions:
+    """RowOptions of a run that its methods share; filters without weights ignore the first three.
 
     Attributes:
         size: "paper", "lite" or None (the method's default).
@@ -46,19 +46,19 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Entry:
+class RowSpec:
     """A row to be: a method and how it runs.
 
     Attributes:
-        spec: as `build_method` takes it.
+        spec: as `build_row` takes it.
     """
 
     spec: str
-    options: Options = Options()
+    options: RowOptions = RowOptions()
 
 
 @dataclass
-class Method:
+class BenchmarkRow:
     """A method ready to run at one scale.
 
     Attributes:
@@ -76,7 +76,7 @@ class Method:
     weights: str | None
     run: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
     note: str = ""
-    options: Options = field(default_factory=Options)
+    options: RowOptions = field(default_factory=RowOptions)
 
     def upsample(self, depth_lr: np.ndarray, guide: np.ndarray | None) -> np.ndarray:
         """Super-resolve one map; the guide is dropped for single-depth methods.
@@ -91,25 +91,25 @@ class Method:
 
 
 def available_methods() -> list[str]:
-    """Every name that `build_method` takes."""
+    """Every name that `build_row` takes."""
     return [*list_models(), *FILTERS]
 
 
-def shipped_entries() -> list[Entry]:
+def shipped_entries() -> list[RowSpec]:
     """Every method of the registry that can run as installed: those without weights, and all weights that ship."""
     entries = []
     for name in list_models():
         cls = model_class(name)
         if not any(True for _ in create_model(name, cls.scales[-1]).parameters()):
-            entries.append(Entry(name))
+            entries.append(RowSpec(name))
     for card in bundled_cards():
         default = "lite" if "lite" in model_class(card.method).sizes else model_class(card.method).sizes[0]
         spec = f"{card.method}:{card.variant}" if card.variant else card.method
-        entries.append(Entry(spec, Options(size=None if card.size == default else card.size)))
+        entries.append(RowSpec(spec, RowOptions(size=None if card.size == default else card.size)))
     return list(dict.fromkeys(entries))
 
 
-def build_method(spec: str, scale: int, options: Options | None = None) -> Method:
+def build_row(spec: str, scale: int, options: RowOptions | None = None) -> BenchmarkRow:
     """Build a method by name.
 
     Args:
@@ -121,7 +121,7 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
     Raises:
         ValueError: for an unknown name, a scale the method lacks, or missing weights (`WeightsError`).
     """
-    options = options or Options()
+    options = options or RowOptions()
     name, _, variant = spec.partition(":")
     if name in FILTERS:
         return _filter_method(name, scale, options)
@@ -151,7 +151,7 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
         )
     note = f"{card.size} weights of {card.date}, trained on {card.lr_kernel} LR" if card else ""
     shown = Path(asked).stem if asked and is_weights_file(asked) else card.variant if card else ""
-    return Method(
+    return BenchmarkRow(
         label=_label(name, shown, options),
         guided=upsampler.requires_guide,
         parameters=parameters,
@@ -162,7 +162,7 @@ def build_method(spec: str, scale: int, options: Options | None = None) -> Metho
     )
 
 
-def _label(name: str, weights: str, options: Options) -> str:
+def _label(name: str, weights: str, options: RowOptions) -> str:
     flags = {
         f"{options.constraint} constraint": options.constraint,
         "consistent": options.consistent,
@@ -247,15 +247,15 @@ def apply_filter(
     return result
 
 
-def _filter_method(name: str, scale: int, options: Options) -> Method:
+def _filter_method(name: str, scale: int, options: RowOptions) -> BenchmarkRow:
     settings = tuned_settings(name, scale)
 
     def run(depth_lr: np.ndarray, guide: np.ndarray | None) -> np.ndarray:
         assert guide is not None  # the method is guided
         return apply_filter(name, depth_lr, guide, scale, settings)
 
-    plain = Options(self_ensemble=options.self_ensemble)
+    plain = RowOptions(self_ensemble=options.self_ensemble)
     note = ", ".join(f"{key} {value:g}" for key, value in settings.items())
-    return Method(
+    return BenchmarkRow(
         label=_label(name, "", plain), guided=True, parameters=None, weights=None, run=run, note=note, options=plain
     )

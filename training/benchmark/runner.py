@@ -16,12 +16,12 @@ from depth_sr_ros.lr_kernels import downsample
 
 from .datasets import Scene
 from .protocols import PROTOCOL, crop_to_multiple
-from .rows import Entry, Method, build_method
+from .rows import BenchmarkRow, RowSpec, build_row
 from .scores import score
 
 
 @dataclass
-class Result:
+class RowResult:
     """One method on one scene at one scale.
 
     Attributes:
@@ -59,7 +59,7 @@ class Result:
 
 
 @dataclass
-class Outputs:
+class CaseOutputs:
     """The images of one scene, scale, kernel and noise level, for the picture; all in the scene's unit."""
 
     scene: Scene
@@ -74,13 +74,13 @@ class Outputs:
 def evaluate(
     dataset: str,
     scenes: Iterable[Scene],
-    entries: list[Entry],
+    entries: list[RowSpec],
     scales: list[int],
     lr_kernels: list[str],
     noises: list[float],
     on_step: Callable[[str], None] = lambda text: None,
-    on_outputs: Callable[[Outputs], None] | None = None,
-) -> tuple[list[Result], list[str]]:
+    on_outputs: Callable[[CaseOutputs], None] | None = None,
+) -> tuple[list[RowResult], list[str]]:
     """Score every method on every scene, scale, LR kernel and noise level.
 
     Args:
@@ -115,19 +115,19 @@ def evaluate(
     return results, list(dict.fromkeys(problems))
 
 
-def build_all(entries: list[Entry], scales: list[int]) -> tuple[dict[tuple[Entry, int], Method], list[str]]:
+def build_all(entries: list[RowSpec], scales: list[int]) -> tuple[dict[tuple[RowSpec, int], BenchmarkRow], list[str]]:
     """Each entry at each scale, and a line for each that cannot run (no weights, scale not offered)."""
     methods, problems = {}, []
     for entry in entries:
         for scale in scales:
             try:
-                methods[entry, scale] = build_method(entry.spec, scale, entry.options)
+                methods[entry, scale] = build_row(entry.spec, scale, entry.options)
             except ValueError as error:
                 problems.append(f"{entry.spec} x{scale} left out: {error}")
     return methods, problems
 
 
-def _degrade(scene: Scene, scale: int, lr_kernel: str, noise: float) -> Outputs:
+def _degrade(scene: Scene, scale: int, lr_kernel: str, noise: float) -> CaseOutputs:
     truth = crop_to_multiple(scene.depth, scale)
     reading = truth if scene.measured is None else fill_holes(crop_to_multiple(scene.measured, scale))
     depth_lr = downsample(reading, scale, kernel_of(scene, lr_kernel), level=scene.level)
@@ -136,7 +136,7 @@ def _degrade(scene: Scene, scale: int, lr_kernel: str, noise: float) -> Outputs:
     if noise:
         seed = zlib.crc32(f"{scene.name} x{scale}".encode())  # the same noise for every method and kernel
         depth_lr = depth_lr + np.random.default_rng(seed).normal(0, noise, depth_lr.shape)
-    return Outputs(scene, scale, lr_kernel, noise, truth, depth_lr)
+    return CaseOutputs(scene, scale, lr_kernel, noise, truth, depth_lr)
 
 
 def kernel_of(scene: Scene, lr_kernel: str) -> str:
@@ -144,7 +144,7 @@ def kernel_of(scene: Scene, lr_kernel: str) -> str:
     return scene.protocol.kernel if lr_kernel == PROTOCOL else lr_kernel
 
 
-def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result:
+def _run(dataset: str, case: CaseOutputs, method: BenchmarkRow, baseline: float) -> RowResult:
     scene, scale = case.scene, case.scale
     guide = None if scene.guide is None else np.ascontiguousarray(crop_to_multiple(scene.guide, scale))
     # DepthUpsampler takes values <= 0 for invalid, which noise or a disparity of 0 must not become
@@ -158,7 +158,7 @@ def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result
         output = scene.protocol.bicubic(case.depth_lr, scale)  # the papers' row, rounded as they round
     case.results[method.label] = scene.protocol.finish(output)
     kernel = kernel_of(scene, case.lr_kernel)
-    return Result(
+    return RowResult(
         dataset=dataset,
         scene=scene.name,
         scale=scale,
@@ -179,7 +179,7 @@ def _run(dataset: str, case: Outputs, method: Method, baseline: float) -> Result
     )
 
 
-def _warm_up(method: Method, depth_lr: np.ndarray, guide: np.ndarray | None, scale: int) -> None:
+def _warm_up(method: BenchmarkRow, depth_lr: np.ndarray, guide: np.ndarray | None, scale: int) -> None:
     """One run on a corner, so that the first timed run does not pay for lazy initialisation."""
     corner = depth_lr[:16, :16]
     if np.isfinite(corner).any():
@@ -187,7 +187,7 @@ def _warm_up(method: Method, depth_lr: np.ndarray, guide: np.ndarray | None, sca
         method.upsample(corner, None if guide is None else np.ascontiguousarray(guide[edge]))
 
 
-def _bicubic_seconds(case: Outputs) -> float:
+def _bicubic_seconds(case: CaseOutputs) -> float:
     """Time of this package's bicubic on the same input, the better of two: the yardstick that machines share."""
     upsampler = DepthUpsampler("bicubic", case.scale)
     depth_lr = np.nan_to_num(case.depth_lr, nan=1.0).astype(np.float32)

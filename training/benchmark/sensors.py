@@ -28,7 +28,7 @@ from ..data.splits import VALIDATION_SCENES
 from .datasets import DatasetError, read_image
 from .planes import denoise, deviation, planar_regions
 from .protocols import crop_to_multiple
-from .rows import Entry, Method
+from .rows import BenchmarkRow, RowSpec
 from .runner import build_all
 
 
@@ -207,7 +207,7 @@ def degrade(frame: SensorFrame, scale: int, degradation: Degradation) -> np.ndar
 
 def evaluate(
     groups: dict[str, list[Callable[[], SensorFrame]]],
-    entries: list[Entry],
+    entries: list[RowSpec],
     scales: list[int],
     on_step: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[SensorResult], list[str]]:
@@ -217,7 +217,7 @@ def evaluate(
         The results, and a line for each method that could not run (no weights, no colour).
     """
     # bicubic is the yardstick: first, and never made consistent
-    entries = [Entry("bicubic"), *(entry for entry in entries if entry.spec != "bicubic")]
+    entries = [RowSpec("bicubic"), *(entry for entry in entries if entry.spec != "bicubic")]
     methods, problems = build_all(entries, scales)
     results = []
     for frames in groups.values():
@@ -270,7 +270,7 @@ class _Case:
             self.cells = [cells for cells in inner if cells.sum() >= LEAST_CELLS]
         self.bicubic: tuple[float, float | None] | None = None
 
-    def run(self, method: Method) -> SensorResult:
+    def run(self, method: BenchmarkRow) -> SensorResult:
         output = method.upsample(self.depth_lr, self.frame.guide).astype(np.float64)
         mae = self.factor * metrics.mad(output, self.truth)
         clean = floor = None

@@ -20,7 +20,7 @@ from depth_sr_ros.inference.precision import fastest_precision
 from .datasets import SCENES_2005
 from .protocols import PROTOCOL
 from .published import rows_for
-from .runner import Result
+from .runner import RowResult
 from .scores import HIGHER_IS_BETTER
 
 MEAN = "mean"
@@ -78,7 +78,7 @@ class ScoreTable:
 
 
 def score_table(
-    results: list[Result], metric: str, with_published: bool = True, means_only: bool = False
+    results: list[RowResult], metric: str, with_published: bool = True, means_only: bool = False
 ) -> ScoreTable:
     """Arrange results as the papers do: a row per method and LR input, a column per scene and scale.
 
@@ -103,7 +103,7 @@ def score_table(
     return ScoreTable(f"{first.dataset}: {SCORE_TITLES[metric]}{unit}", metric, columns, rows, _scoring_text(results))
 
 
-def _measured_rows(results: list[Result], metric: str) -> list[Row]:
+def _measured_rows(results: list[RowResult], metric: str) -> list[Row]:
     rows: dict[tuple, Row] = {}
     for result in results:
         if metric not in result.scores:
@@ -115,7 +115,7 @@ def _measured_rows(results: list[Result], metric: str) -> list[Row]:
     return list(rows.values())
 
 
-def _kernel_text(results: list[Result], lr_kernel: str, noise: float) -> str:
+def _kernel_text(results: list[RowResult], lr_kernel: str, noise: float) -> str:
     names = {r.kernel for r in results if r.lr_kernel == lr_kernel}
     protocols = " / ".join(sorted({r.protocol for r in results if r.lr_kernel == lr_kernel}))
     text = " / ".join(sorted(names))
@@ -124,14 +124,14 @@ def _kernel_text(results: list[Result], lr_kernel: str, noise: float) -> str:
     return f"{text} + noise {noise:g}" if noise else text
 
 
-def _scoring_text(results: list[Result]) -> str:
+def _scoring_text(results: list[RowResult]) -> str:
     protocols: dict[str, list[str]] = {}
     for result in results:
         protocols.setdefault(result.scoring, []).append(result.protocol)
     return "; ".join(f"{', '.join(dict.fromkeys(names))}: {scoring}" for scoring, names in protocols.items())
 
 
-def _published_rows(results: list[Result], metric: str, columns: list[Column], scales: list[int]) -> list[Row]:
+def _published_rows(results: list[RowResult], metric: str, columns: list[Column], scales: list[int]) -> list[Row]:
     wanted = list(columns)
     if _whole_dataset(results):
         wanted += [(MEAN, scale) for scale in scales]
@@ -144,7 +144,7 @@ def _published_rows(results: list[Result], metric: str, columns: list[Column], s
     return rows
 
 
-def _whole_dataset(results: list[Result]) -> bool:
+def _whole_dataset(results: list[RowResult]) -> bool:
     return results[0].dataset != "middlebury2005" or {r.scene for r in results} == set(SCENES_2005)
 
 
@@ -168,9 +168,9 @@ class CostRow:
     note: str
 
 
-def cost_rows(results: list[Result]) -> list[CostRow]:
+def cost_rows(results: list[RowResult]) -> list[CostRow]:
     """One row per method and scale, over all scenes and LR inputs of the run."""
-    groups: dict[tuple[str, int], list[Result]] = {}
+    groups: dict[tuple[str, int], list[RowResult]] = {}
     for result in results:
         groups.setdefault((result.method, result.scale), []).append(result)
     return [
@@ -317,7 +317,9 @@ def cost_records(costs: list[CostRow]) -> list[dict[str, str | int | None]]:
     ]
 
 
-def write_json(path: Path, results: list[Result], tables: list[ScoreTable], command: str, problems: list[str]) -> None:
+def write_json(
+    path: Path, results: list[RowResult], tables: list[ScoreTable], command: str, problems: list[str]
+) -> None:
     """Everything measured, one record per method, scene, scale and LR input, and the published rows shown."""
     published = [
         {

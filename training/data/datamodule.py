@@ -35,6 +35,7 @@ class DepthSRData(L.LightningDataModule):
     def __init__(
         self,
         sources: list[Source],
+        *,
         scale: int = 4,
         patch: int = 256,
         batch_size: int = 8,

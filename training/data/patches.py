@@ -111,7 +111,7 @@ class PatchDataset(Dataset):
     """Random patches: `dataset[epoch, index]` for index in range(len(dataset)).
 
     A patch is what `make_tensors` gives, and `frame` (4,) float32: least, greatest and mean value and standard
-    deviation (`Statistics`) of the whole map that it was cut from, in the unit of the patch's tensors and changed as
+    deviation (`MapStatistics`) of the whole map that it was cut from, in the unit of the patch's tensors and changed as
     its values were before any rounding.
     """
 

@@ -72,7 +72,7 @@ class RGBDSample:
             )
 
 
-class Statistics(NamedTuple):
+class MapStatistics(NamedTuple):
     """Of a whole map's valid values, in its unit: what a patch cannot know of the frame that it was cut from."""
 
     low: float
@@ -81,15 +81,15 @@ class Statistics(NamedTuple):
     spread: float  # standard deviation
 
     @classmethod
-    def of(cls, depth: np.ndarray) -> Statistics:
+    def of(cls, depth: np.ndarray) -> MapStatistics:
         """Those of (H, W) depth, NaN invalid, at least one pixel valid."""
         valid = depth[np.isfinite(depth)].astype(np.float64)
         return cls(float(valid.min()), float(valid.max()), float(valid.mean()), float(valid.std()))
 
-    def changed(self, factor: float, shift: float) -> Statistics:
+    def changed(self, factor: float, shift: float) -> MapStatistics:
         """Those of factor * depth + shift."""
         ends = factor * self.low + shift, factor * self.high + shift
-        return Statistics(min(ends), max(ends), factor * self.mean + shift, abs(factor) * self.spread)
+        return MapStatistics(min(ends), max(ends), factor * self.mean + shift, abs(factor) * self.spread)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def synthetic(scenes: int, seed: int = 0) -> dict[str, Source]:
     """So many rendered scenes of 640 x 480 for each kind and unit, by label; `seed` is the first one's."""
     units: tuple[tuple[Literal["m", "disparity"], str], ...] = (("m", "metres"), ("disparity", "disparity"))
     return {
-        f"synthetic `{kind}`, {name}": SyntheticScenes(scenes, seed, kind=kind, unit=unit)
+        f"synthetic `{kind}`, {name}": SyntheticScenes(scenes, seed=seed, kind=kind, unit=unit)
         for kind in ("any", "clutter")
         for unit, name in units
     }

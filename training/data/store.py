@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .sample import DepthUnit, RGBDSample, Source, Statistics
+from .sample import DepthUnit, MapStatistics, RGBDSample, Source
 
 NO_VALID_PIXEL = "without a valid pixel"
 NO_COLOUR = "without colour, which require_guide asks for"
@@ -24,7 +24,7 @@ class Item:
     name: str
     scene: str
     shape: tuple[int, int]
-    statistics: Statistics
+    statistics: MapStatistics
     sample: RGBDSample | None = None
 
 
@@ -78,7 +78,7 @@ class SampleStore:
                 used += sample.depth.nbytes + (0 if sample.guide is None else sample.guide.nbytes)
                 shape = sample.depth.shape[0], sample.depth.shape[1]
                 kept = sample if used <= cache_bytes else None
-                self.items.append(Item(number, index, name, scene, shape, Statistics.of(sample.depth), kept))
+                self.items.append(Item(number, index, name, scene, shape, MapStatistics.of(sample.depth), kept))
 
     def _leave_out(self, reason: str, name: str) -> None:
         self.left_out.setdefault(reason, []).append(name)
@@ -111,7 +111,7 @@ class SampleStore:
         for reason, names in other.left_out.items():
             self.left_out[reason] = [*self.left_out.get(reason, []), *names]
 
-    def load(self, number: int) -> tuple[RGBDSample, DepthUnit, Statistics]:
+    def load(self, number: int) -> tuple[RGBDSample, DepthUnit, MapStatistics]:
         """The sample, what its numbers mean, and the statistics of its valid ones."""
         item = self.items[number]
         sample = self.sources[item.source][item.index] if item.sample is None else item.sample

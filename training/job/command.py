@@ -26,7 +26,7 @@ from depth_sr_ros.atomic import write_file
 from ..cli import launch, run
 from ..data.sample import DATA_ROOT, data_root
 from .deliver import export
-from .entries import ENTRIES, Entry, chosen
+from .entries import ENTRIES, JobEntry, chosen
 from .pack import check_pack, pack
 from .slice import Slice
 
@@ -34,7 +34,7 @@ SAVE_EVERY = 60.0  # seconds between checkpoints
 MAX_WORKERS = 16
 
 
-def main(arguments: list[str] | None = None, entries: Iterable[Entry] = ENTRIES) -> int:
+def main(arguments: list[str] | None = None, entries: Iterable[JobEntry] = ENTRIES) -> int:
     """The command; returns the exit code (1: an entry failed; 2: nothing could be started)."""
     given, overrides = parse(arguments)
     try:
@@ -99,18 +99,18 @@ class Report:
         """The folder of weights and cards."""
         return self.folder / "weights"
 
-    def holds(self, entry: Entry) -> bool:
+    def holds(self, entry: JobEntry) -> bool:
         """Whether the entry is finished and all its files are there."""
         done = self.entries.get(entry.name)
         return done is not None and all((self.weights / part).is_file() for part in done["weights"]["parts"])
 
-    def add(self, entry: Entry, result: dict[str, Any]) -> None:
+    def add(self, entry: JobEntry, result: dict[str, Any]) -> None:
         """Write the entry's result, in one move."""
         self.entries[entry.name] = result
         write_file(self.path, json.dumps(self.entries, indent=2) + "\n")
 
 
-def attempt(entry: Entry, given: argparse.Namespace, overrides: list[str], report: Report) -> bool:
+def attempt(entry: JobEntry, given: argparse.Namespace, overrides: list[str], report: Report) -> bool:
     """`train`, where no error but an interruption ends the job: others may have their slices."""
     try:
         return train(entry, given, overrides, report)
@@ -119,7 +119,7 @@ def attempt(entry: Entry, given: argparse.Namespace, overrides: list[str], repor
         return False
 
 
-def train(entry: Entry, given: argparse.Namespace, overrides: list[str], report: Report) -> bool:
+def train(entry: JobEntry, given: argparse.Namespace, overrides: list[str], report: Report) -> bool:
     """Train (or go on with), validate, export and report an entry; False when it failed, with a message printed."""
     cuda = given.accelerator != "cpu" and torch.cuda.is_available()
     folder = given.out / entry.name
@@ -180,7 +180,7 @@ def settings(name: str, given: argparse.Namespace, cuda: bool) -> dict[str, Any]
     return {"trainer": trainer, "data": {"num_workers": min(workers, MAX_WORKERS)}}
 
 
-def show(entries: Iterable[Entry], report: Report, failed: list[str]) -> None:
+def show(entries: Iterable[JobEntry], report: Report, failed: list[str]) -> None:
     """Print the table of all entries, done now or earlier."""
     table = Table("entry", "MAD", "bicubic", "steps", "s", "weights", "MB", "files", box=SIMPLE)
     for entry in entries:

@@ -11,11 +11,11 @@ from depth_sr_ros.zoo.choice import weights_path
 from depth_sr_ros.zoo.weight_files import save_weights
 
 from ..export import card_of, read_checkpoint
-from .entries import LICENCE, Entry
+from .entries import LICENCE, JobEntry
 from .pack import sha256
 
 
-def export(entry: Entry, checkpoint: Path, folder: Path, mad: float, how: str, max_mb: float) -> dict[str, Any]:
+def export(entry: JobEntry, checkpoint: Path, folder: Path, mad: float, how: str, max_mb: float) -> dict[str, Any]:
     """Write float16 weights and card to `folder`; a file above `max_mb` megabytes (10^6 bytes) as parts.
 
     Args:

@@ -14,7 +14,7 @@ LICENCE = "Apache-2.0; part of the training data is for academic, non-commercial
 
 
 @dataclass(frozen=True)
-class Entry:
+class JobEntry:
     """One training of the job.
 
     Attributes:
@@ -45,13 +45,13 @@ class Entry:
 NARROWER = {8: {"width": 40, "width_lr": 48}, 16: {"width": 24, "width_lr": 24}}
 
 
-def _dsrnet(scale: int) -> Entry:
+def _dsrnet(scale: int) -> JobEntry:
     changes: dict[str, Any] = {"data": {"scale": scale}}
     notes = "cross-task transfer"
     if scale in NARROWER:
         changes["model"] = {"init_args": {"options": NARROWER[scale]}}
         notes += f"; narrower than published ({NARROWER[scale]}, not 64), so that the file stays under 16 MB"
-    return Entry(
+    return JobEntry(
         f"dsrnet_x{scale}",
         "slice_ctkt.yaml",
         changes,
@@ -62,8 +62,8 @@ def _dsrnet(scale: int) -> Entry:
     )
 
 
-def _dada(scale: int) -> Entry:
-    return Entry(
+def _dada(scale: int) -> JobEntry:
+    return JobEntry(
         f"dada_x{scale}",
         "slice_dada.yaml",
         {"data": {"scale": scale}},
@@ -77,7 +77,7 @@ def _dada(scale: int) -> Entry:
 ENTRIES = (*(_dsrnet(scale) for scale in (2, 4, 8, 16)), *(_dada(scale) for scale in (4, 8, 16)))
 
 
-def chosen(entries: Iterable[Entry], only: Sequence[str] | None) -> list[Entry]:
+def chosen(entries: Iterable[JobEntry], only: Sequence[str] | None) -> list[JobEntry]:
     """The entries named in `only`, in the job's order; all for None.
 
     Raises:

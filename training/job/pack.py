@@ -13,7 +13,7 @@ from depth_sr_ros.atomic import write_file
 from ..data import SOURCES, Source
 from ..data.sources.scene_files import FileSource
 from ..data.splits import refuse_test_scenes
-from .entries import Entry
+from .entries import JobEntry
 
 MANIFEST = "manifest.json"
 
@@ -22,7 +22,7 @@ class PackError(ValueError):
     """Data that cannot be packed, or a pack that is not whole. The message says what to do."""
 
 
-def pack(entries: Iterable[Entry], root: Path, folder: Path, max_mb: float) -> int:
+def pack(entries: Iterable[JobEntry], root: Path, folder: Path, max_mb: float) -> int:
     """Copy what `entries` read under `root` to `folder`, with a manifest; returns the number of bytes.
 
     Raises:
@@ -51,7 +51,7 @@ def pack(entries: Iterable[Entry], root: Path, folder: Path, max_mb: float) -> i
     return size
 
 
-def files_of(entry: Entry) -> list[Path]:
+def files_of(entry: JobEntry) -> list[Path]:
     """Every file that the entry's sources read."""
     files = []
     for source in sources_of(entry):
@@ -61,7 +61,7 @@ def files_of(entry: Entry) -> list[Path]:
     return files
 
 
-def sources_of(entry: Entry) -> list[Source]:
+def sources_of(entry: JobEntry) -> list[Source]:
     """The entry's sources, built."""
     classes = {source.__name__: source for source in SOURCES.values()}
     data = entry.merged()["data"]

@@ -16,12 +16,12 @@ from depth_sr_ros.models.bridgenet import TASKS
 from depth_sr_ros.models.bridgenet import BridgeNet as Network
 
 from ..losses import l1_loss
-from .base import Batch, DepthSRMethod
-from .normalising import Normalise, range_of
+from .input_range import InputRange, range_of
+from .module import Batch, DepthSRModule
 from .optimisation import Optimisation
 
 
-class BridgeNet(DepthSRMethod):
+class BridgeNet(DepthSRModule):
     """L_DSR (eq. 1) and L_MDE (eq. 2), both the L1 distance to the ground truth over valid pixels, in units of the
     map's range; no weight between them, because each has its own optimiser.
 
@@ -35,7 +35,7 @@ class BridgeNet(DepthSRMethod):
         options: further keyword arguments of the network, such as ``habdg: false``.
         optimisation: of L_DSR; None: the paper's (Adam 1e-4, a tenth every 100 epochs).
         optimisation_mde: of L_MDE; None: as `optimisation`.
-        normalise: as in `Supervised`.
+        input_range: as in `Supervised`.
     """
 
     network: Network
@@ -44,14 +44,15 @@ class BridgeNet(DepthSRMethod):
         self,
         scale: int = 8,
         size: str = "paper",
+        *,
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
         optimisation_mde: Optimisation | None = None,
-        normalise: Normalise = "patch",
+        input_range: InputRange = "patch",
     ):
         super().__init__("bridgenet", scale, size, options, optimisation or paper_optimisation())
         self.optimisation_mde = optimisation_mde or self.optimisation
-        self.normalise = normalise
+        self.input_range = input_range
         self.automatic_optimization = False
 
     def setup(self, stage: str) -> None:
@@ -83,7 +84,7 @@ class BridgeNet(DepthSRMethod):
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """L_DSR and L_MDE."""
-        low, extent = range_of(batch, self.normalise)
+        low, extent = range_of(batch, self.input_range)
         guide = self.guide_of(batch)
         assert guide is not None  # the network requires one
         both = self.network.estimate_both((batch["depth_lr"] - low) / extent, guide)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import lightning as L
 from torch import nn
 
-from .base import DepthSRMethod
+from .module import DepthSRModule
 
 
 class CompileNetwork(L.Callback):
@@ -45,6 +45,6 @@ class CompileNetwork(L.Callback):
 
 
 def _parts(module: L.LightningModule) -> list[nn.Module]:
-    if not isinstance(module, DepthSRMethod):
-        raise TypeError(f"CompileNetwork compiles the parts that a DepthSRMethod names, got {type(module).__name__}")
+    if not isinstance(module, DepthSRModule):
+        raise TypeError(f"CompileNetwork compiles the parts that a DepthSRModule names, got {type(module).__name__}")
     return module.compiled_parts()

@@ -14,8 +14,8 @@ from depth_sr_ros.models.csan import CSAN as Network
 from depth_sr_ros.resize import bicubic
 
 from ..losses import l1_loss
-from .base import Batch
-from .normalising import Normalise, range_of
+from .input_range import InputRange, range_of
+from .module import Batch
 from .optimisation import Optimisation
 from .supervised import Supervised
 
@@ -35,7 +35,7 @@ class CSAN(Supervised):
         options: further keyword arguments of the network, such as ``attention: false``.
         optimisation: optimiser and schedule; None: Adam 1e-4, halved every 20 epochs.
         stage_weight: of the terms of all stages but the last one.
-        normalise: as in `Supervised`.
+        input_range: as in `Supervised`.
         weights: as in `Supervised`.
         tolerance: as in `Supervised`.
 
@@ -49,17 +49,27 @@ class CSAN(Supervised):
         self,
         scale: int = 8,
         size: str = "paper",
+        *,
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
         stage_weight: float = 1.0,
-        normalise: Normalise = "patch",
+        input_range: InputRange = "patch",
         weights: str | None = None,
         tolerance: float = 0.0,
     ):
         if not stage_weight >= 0:
             raise ValueError(f"stage_weight must be at least 0, got {stage_weight}")
         optimisation = optimisation or default_optimisation()
-        super().__init__("csan", scale, size, options, optimisation, normalise, weights, tolerance)
+        super().__init__(
+            "csan",
+            scale,
+            size,
+            options=options,
+            optimisation=optimisation,
+            input_range=input_range,
+            weights=weights,
+            tolerance=tolerance,
+        )
         self.stage_weight = stage_weight
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
@@ -76,7 +86,7 @@ class CSAN(Supervised):
 
         Coarser ground truth is a mean and no whole level, so nothing is to be tolerated there.
         """
-        low, extent = range_of(batch, self.normalise)
+        low, extent = range_of(batch, self.input_range)
         *coarse, last = (
             low + extent * output for output in self.network.stage_outputs((batch["depth_lr"] - low) / extent)
         )

@@ -26,16 +26,16 @@ from ..losses import (
     output_distillation,
     structure_loss,
 )
-from .base import Batch, DepthSRMethod
 from .estimate import Estimate, estimate_from_colour, estimate_from_depth, with_colour
-from .normalising import Normalise
+from .input_range import InputRange
+from .module import Batch, DepthSRModule
 from .optimisation import Optimisation
 from .rounds import Rounds
 
 Role = Literal["dsr", "de"]
 
 
-class CTKT(DepthSRMethod):
+class CTKT(DepthSRModule):
     """Step 1 trains DSRNet and DENet separately; step 2 lets the better one teach the other, round by round.
 
     Everything is in units of the map's range. DSRNet learns from every sample; what needs colour (DENet, both errors,
@@ -60,7 +60,7 @@ class CTKT(DepthSRMethod):
             which under "error" would end DSRNet's training; "dsr": always DSRNet.
         round_steps: batches of a round; None: an epoch.
         sees_depth: whether DENet sees the upsampled LR depth too (False: the paper).
-        normalise: as in `Supervised`.
+        input_range: as in `Supervised`.
 
     Raises:
         ValueError: a negative weight or number of epochs, lambda_ssim above 1, or a pooling grid without cells.
@@ -72,6 +72,7 @@ class CTKT(DepthSRMethod):
         self,
         scale: int = 4,
         size: str = "paper",
+        *,
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
         step1_epochs: int = 100,
@@ -83,7 +84,7 @@ class CTKT(DepthSRMethod):
         exchange: Literal["error", "mutual", "dsr"] = "error",
         round_steps: int | None = None,
         sees_depth: bool = False,
-        normalise: Normalise = "patch",
+        input_range: InputRange = "patch",
     ):
         weights = {"gamma": gamma, "lambda_ssim": lambda_ssim, "rho1": rho1, "rho2": rho2}
         _check_at_least({"step1_epochs": step1_epochs, **weights}, 0)
@@ -99,7 +100,7 @@ class CTKT(DepthSRMethod):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.step1_epochs, self.gamma, self.lambda_ssim = step1_epochs, gamma, lambda_ssim
         self.rho1, self.rho2, self.affinity_pool = rho1, rho2, affinity_pool
-        self.exchange, self.normalise = exchange, normalise
+        self.exchange, self.input_range = exchange, input_range
         self.rounds = Rounds(round_steps)
         self.automatic_optimization = False
 
@@ -205,11 +206,13 @@ class CTKT(DepthSRMethod):
 
     def super_resolve(self, batch: Batch, into_features: bool = True) -> Estimate:
         """D_sr, F_sr^n and D_sr^n; `into_features`: side outputs pass their gradient on to the features."""
-        return estimate_from_depth(self.network, self.side_sr, batch, self.normalise, into_features)
+        return estimate_from_depth(self.network, self.side_sr, batch, self.input_range, into_features)
 
     def estimate(self, paired: Batch, into_features: bool = True) -> Estimate:
         """D_de, F_de^n and D_de^n of the samples with colour."""
-        return estimate_from_colour(self.denet, self.side_de, paired, self.network.scale, self.normalise, into_features)
+        return estimate_from_colour(
+            self.denet, self.side_de, paired, self.network.scale, self.input_range, into_features
+        )
 
     def measure(self, sr: Estimate, de: Estimate, paired: Batch) -> None:
         """Add this batch to e_dsr and e_de (eqs. 1 and 2), over the samples with colour and over all devices."""

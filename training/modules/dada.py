@@ -21,12 +21,12 @@ from depth_sr_ros.zoo.import_weights import read_checkpoint
 from depth_sr_ros.zoo.weight_files import read_tensors
 
 from ..losses import l1_loss
-from .base import Batch, DepthSRMethod
-from .normalising import Normalise, check_normalise
+from .input_range import InputRange, check_input_range
+from .module import Batch, DepthSRModule
 from .optimisation import Optimisation
 
 
-class DADA(DepthSRMethod):
+class DADA(DepthSRModule):
     """Minimise the L1 distance between the equilibrium and the ground truth, over valid pixels.
 
     Invalid LR cells put no constraint on the diffusion (they are NaN to the network), and pixels without ground truth
@@ -47,7 +47,7 @@ class DADA(DepthSRMethod):
         loss_weight: factor on the loss (the paper: 10), which counts only through the gradient's clipping.
         prior_weights: the prior's: "clean", a variant's name such as "robust", or a .safetensors file; None: "clean".
             With the network's option ``train_prior``, "fresh" starts it untrained.
-        normalise: what a patch's depth is normalised by for the prior, the U-Net and the trust: "patch" (its own
+        input_range: what a patch's depth is normalised by for the prior, the U-Net and the trust: "patch" (its own
             statistics) or "frame" (those of the whole map, as a whole image's are at inference).
         features_from: a .safetensors file of this network, of any scale, whose feature extractor and kappa (and trust,
             if it has learned that) to start from; None: random weights.
@@ -64,6 +64,7 @@ class DADA(DepthSRMethod):
         self,
         scale: int = 8,
         size: str = "paper",
+        *,
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
         gradient: Literal["implicit", "unrolled"] = "implicit",
@@ -72,7 +73,7 @@ class DADA(DepthSRMethod):
         n_grad: int = 1024,
         loss_weight: float = 10.0,
         prior_weights: str | None = None,
-        normalise: Normalise = "patch",
+        input_range: InputRange = "patch",
         features_from: str | None = None,
         encoder_weights: str | None = None,
     ):
@@ -102,8 +103,8 @@ class DADA(DepthSRMethod):
                 "gradient='unrolled' is the paper's loop: block mean, multiplicative, exact trust. Set "
                 "gradient=implicit, or leave lr_kernel, adjustment and trust out of options"
             )
-        check_normalise(normalise)
-        self.normalise = normalise
+        check_input_range(input_range)
+        self.input_range = input_range
         self.gradient, self.solver_iterations = gradient, solver_iterations
         self.n_pre, self.n_grad, self.loss_weight = n_pre, n_grad, loss_weight
 
@@ -124,7 +125,7 @@ class DADA(DepthSRMethod):
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
-        frame = Frame(*batch["frame"].view(-1, 4, 1, 1, 1).unbind(1)) if self.normalise == "frame" else None
+        frame = Frame(*batch["frame"].view(-1, 4, 1, 1, 1).unbind(1)) if self.input_range == "frame" else None
         guide = self.guide_of(batch)
         assert guide is not None  # the network requires one
         problem = self.network.prepare(constraint_of(batch), guide, frame)
@@ -137,7 +138,7 @@ class DADA(DepthSRMethod):
 
     def compiled_parts(self) -> list[nn.Module]:
         # normalised by the frame, the prior is entered past its `forward`, which is what compiling replaces
-        prior = None if self.normalise == "frame" else self.network.prior
+        prior = None if self.input_range == "frame" else self.network.prior
         parts = (self.network.features, prior, self.network.trust)
         return [part for part in parts if part is not None]
 

@@ -11,8 +11,8 @@ from depth_sr_ros.models.dsrnet import DSRNet
 from depth_sr_ros.models.spnet import SideOutputs
 from depth_sr_ros.resize import bicubic
 
-from .base import Batch
-from .normalising import Normalise, range_of
+from .input_range import InputRange, range_of
+from .module import Batch
 
 
 @dataclass
@@ -60,10 +60,10 @@ def with_colour(batch: Batch) -> Batch:
 
 
 def estimate_from_depth(
-    network: DSRNet, side: SideOutputs, batch: Batch, normalise: Normalise, into_features: bool
+    network: DSRNet, side: SideOutputs, batch: Batch, input_range: InputRange, into_features: bool
 ) -> Estimate:
     """DSRNet's estimate; its depth is what `network(depth_lr)` returns (for "patch")."""
-    low, extent = range_of(batch, normalise)
+    low, extent = range_of(batch, input_range)
     depth = (batch["depth_lr"] - low) / extent
     upsampled = bicubic(depth, scale=network.scale)
     features = network.features(depth)
@@ -76,10 +76,10 @@ def estimate_from_depth(
 
 
 def estimate_from_colour(
-    denet: DENet, side: SideOutputs, paired: Batch, scale: int, normalise: Normalise, into_features: bool
+    denet: DENet, side: SideOutputs, paired: Batch, scale: int, input_range: InputRange, into_features: bool
 ) -> Estimate:
     """DENet's estimate, from [0, 1] to the batch's unit by the range that DSRNet sees too."""
-    low, extent = range_of(paired, normalise)
+    low, extent = range_of(paired, input_range)
     hint = denet.hint((paired["depth_lr"] - low) / extent, scale)
     features = denet.features(paired["guide"], hint)
     read = features if into_features else [f.detach() for f in features]

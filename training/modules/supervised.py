@@ -13,15 +13,15 @@ from depth_sr_ros.zoo.card import read_card
 from depth_sr_ros.zoo.weight_files import load_weights, read_tensors
 
 from ..losses import l1_loss, relative_l1_loss, tolerant_l1_loss
-from .base import Batch, DepthSRMethod
 from .equivariant_start import load_without_biases
 from .grow import load_into_larger
-from .normalising import Normalise, NormalisedEntry, check_normalise, range_of
+from .input_range import InputRange, NormalisedEntry, check_input_range, range_of
+from .module import Batch, DepthSRModule
 from .optimisation import Optimisation
 from .rescale import load_from_scale
 
 
-class Supervised(DepthSRMethod):
+class Supervised(DepthSRModule):
     """Minimise the L1 distance to the ground truth over valid pixels, in units of the whole map's range.
 
     With a `tolerance` it is `tolerant_l1_loss`.
@@ -33,7 +33,7 @@ class Supervised(DepthSRMethod):
         options: further keyword arguments of the network; None: those on the card of `weights`, if they are this
             network's, else none.
         optimisation: optimiser and schedule.
-        normalise: what a patch is normalised by inside the network: "patch" (its own range, so that any contrast is
+        input_range: what a patch is normalised by inside the network: "patch" (its own range, so that any contrast is
             seen at any size) or "frame" (the whole map's range, as a whole image is at inference).
         weights: a .safetensors file of the same network to start from, to fine-tune on own data; of another scale, as
             its card says, it is carried over by `load_from_scale`, with other options, those of a smaller network, by
@@ -46,7 +46,7 @@ class Supervised(DepthSRMethod):
             plain L1; above, for ground truth in whole levels and results that are rounded before they are scored.
 
     Raises:
-        ValueError: an unknown `normalise`, or "frame" for a network that does not normalise its input; a tolerance
+        ValueError: an unknown `input_range`, or "frame" for a network that does not input_range its input; a tolerance
             that is not in [0, 0.5).
         WeightsError: weights that are missing, damaged, or cannot start this network.
     """
@@ -56,9 +56,10 @@ class Supervised(DepthSRMethod):
         method: str = "dsrnet",
         scale: int = 4,
         size: str = "lite",
+        *,
         options: dict[str, Any] | None = None,
         optimisation: Optimisation | None = None,
-        normalise: Normalise = "patch",
+        input_range: InputRange = "patch",
         weights: str | None = None,
         tolerance: float = 0.0,
         relative: bool = False,
@@ -70,13 +71,13 @@ class Supervised(DepthSRMethod):
         super().__init__(method, scale, size, options, optimisation)
         if weights is not None:
             self._start_from(weights)
-        check_normalise(normalise)
-        self.normalise, self.tolerance, self.relative = normalise, tolerance, relative
+        check_input_range(input_range)
+        self.input_range, self.tolerance, self.relative = input_range, tolerance, relative
         # in a tuple, so that the network's parameters are registered once
         self._entry: tuple[nn.Module] = (self.network,)
-        if normalise == "frame":
+        if input_range == "frame":
             if not isinstance(self.network, ResidualNetwork):
-                raise ValueError(f"{method} does not normalise its input: use normalise='patch'")
+                raise ValueError(f"{method} does not input_range its input: use input_range='patch'")
             self._entry = (NormalisedEntry(self.network),)
 
     def _start_from(self, weights: str) -> None:
@@ -98,7 +99,7 @@ class Supervised(DepthSRMethod):
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         self.check_batch(batch)
-        low, extent = range_of(batch, "frame") if self.normalise == "frame" else (0.0, 1.0)
+        low, extent = range_of(batch, "frame") if self.input_range == "frame" else (0.0, 1.0)
         told = {"sigma": batch["sigma"] / extent} if self.network.accepts_sigma and "sigma" in batch else {}
         output = low + extent * self._entry[0]((batch["depth_lr"] - low) / extent, self.guide_of(batch), **told)
         loss = self.distance(output, batch["depth_hr"], batch["valid"], batch)

@@ -9,7 +9,7 @@ from depth_sr_ros.zoo.choice import weights_path
 from training.benchmark.cli import main
 from training.benchmark.compare import FULL_SIZE, HELD_OUT, RESULTS, _matching_constraints, _rows
 from training.benchmark.results import read_results
-from training.benchmark.rows import Entry, Options, shipped_entries
+from training.benchmark.rows import RowOptions, RowSpec, shipped_entries
 
 
 def test_one_command_writes_all_results(data, tmp_path):
@@ -66,21 +66,21 @@ def test_shipped_is_what_runs_as_installed(monkeypatch, tmp_path):
         path = weights_path("dsrnet", scale, size, variant).with_suffix(".json")
         path.write_text(ModelCard(scale=scale, size=size, variant=variant, **card).model_dump_json())
     assert shipped_entries()[2:] == [
-        Entry("dsrnet"),
-        Entry("dsrnet:robust"),
-        Entry("dsrnet", Options(size="paper")),
+        RowSpec("dsrnet"),
+        RowSpec("dsrnet:robust"),
+        RowSpec("dsrnet", RowOptions(size="paper")),
     ]
 
 
 def test_weights_made_for_the_bicubic_kernel_get_no_second_row():
-    entries = [Entry("dsrnet"), Entry("dada"), Entry("dada:bicubic")]
-    held = Entry("dada", Options(constraint="bicubic"))
+    entries = [RowSpec("dsrnet"), RowSpec("dada"), RowSpec("dada:bicubic")]
+    held = RowSpec("dada", RowOptions(constraint="bicubic"))
     assert _matching_constraints(entries) == [entries[0], entries[1], held, entries[2]]
 
 
 def test_weights_made_for_the_bicubic_kernel_are_also_averaged_over_flips():
-    entries = [Entry("dsrnet"), Entry("dada"), Entry("dada:bicubic")]
-    averaged = Entry("dada:bicubic", Options(self_ensemble=True))
+    entries = [RowSpec("dsrnet"), RowSpec("dada"), RowSpec("dada:bicubic")]
+    averaged = RowSpec("dada:bicubic", RowOptions(self_ensemble=True))
     assert _rows(entries, FULL_SIZE, "protocol") == [*_matching_constraints(entries), averaged]
     assert _rows([averaged], FULL_SIZE, "protocol") == [averaged]
     assert _rows(entries, HELD_OUT, "protocol") == _matching_constraints(entries)

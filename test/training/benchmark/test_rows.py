@@ -18,10 +18,10 @@ from training.benchmark.datasets import Scene
 from training.benchmark.protocols import DISPARITY
 from training.benchmark.rows import (
     FILTERS,
-    Options,
+    RowOptions,
     apply_filter,
     available_methods,
-    build_method,
+    build_row,
     self_ensemble,
     shipped_entries,
 )
@@ -36,7 +36,7 @@ def pair(scene_images):
 @pytest.mark.parametrize("name", FILTERS)
 def test_tuned_filters_beat_bicubic_where_colour_edges_are_depth_edges(name, pair):
     truth, guide, lr = pair
-    method = build_method(name, 4)
+    method = build_row(name, 4)
     assert method.guided and method.parameters is None and method.note
     assert mad(method.upsample(lr, guide), truth) < mad(bicubic(lr, scale=4), truth)
 
@@ -46,16 +46,16 @@ def test_filters_keep_lr_holes_and_the_rest_finite(name, pair):
     _, guide, lr = pair
     lr = lr.copy()
     lr[2:4, 3] = np.nan
-    result = build_method(name, 4).upsample(lr, guide)
+    result = build_row(name, 4).upsample(lr, guide)
     assert np.array_equal(np.isnan(result), np.isnan(np.kron(lr, np.ones((4, 4)))))
 
 
 def test_registry_methods_run_and_say_what_they_are(pair):
     _, guide, lr = pair
-    method = build_method("bicubic", 4)
+    method = build_row("bicubic", 4)
     assert (method.label, method.guided, method.parameters) == ("bicubic", False, 0)
     np.testing.assert_allclose(method.upsample(lr, guide), bicubic(lr, scale=4), atol=1e-3)
-    consistent = build_method("bicubic", 4, Options(consistent="additive"))
+    consistent = build_row("bicubic", 4, RowOptions(consistent="additive"))
     assert consistent.label == "bicubic (consistent)"
     block = consistent.upsample(lr, None).reshape(16, 4, 20, 4).mean((1, 3))
     np.testing.assert_allclose(block, lr, atol=1e-3)
@@ -63,14 +63,14 @@ def test_registry_methods_run_and_say_what_they_are(pair):
 
 def test_guided_methods_need_their_guide(pair):
     with pytest.raises(ValueError, match="guided_filter needs an RGB guide"):
-        build_method("guided_filter", 4).upsample(pair[2], None)
+        build_row("guided_filter", 4).upsample(pair[2], None)
 
 
 def test_unknown_names_and_untuned_scales_say_what_there_is():
     with pytest.raises(ValueError, match=r"unknown method 'magic': choose from .*bicubic.*guided_filter"):
-        build_method("magic", 4)
+        build_row("magic", 4)
     with pytest.raises(ValueError, match="guided_filter was not tuned at scale 5"):
-        build_method("guided_filter", 5)
+        build_row("guided_filter", 5)
     assert {"bicubic", "dada_rgb", *FILTERS} <= set(available_methods())
 
 
@@ -124,10 +124,10 @@ def tune_arguments(root, out):
 
 
 def test_weights_of_a_run_go_to_the_methods_that_have_weights(tmp_path):
-    options = Options(weights=str(tmp_path / "none.safetensors"))
-    assert build_method("bicubic", 4, options).parameters == 0
+    options = RowOptions(weights=str(tmp_path / "none.safetensors"))
+    assert build_row("bicubic", 4, options).parameters == 0
     with pytest.raises(ValueError, match=r"none\.safetensors"):
-        build_method("dsrnet", 4, options)
+        build_row("dsrnet", 4, options)
 
 
 def test_another_variant_never_stands_in_for_the_default(tmp_path, monkeypatch):
@@ -135,9 +135,9 @@ def test_another_variant_never_stands_in_for_the_default(tmp_path, monkeypatch):
     fields = {"method": "dsrnet", "scale": 2, "size": "lite", "variant": "robust", "data": "-", "lr_kernel": "-"}
     card = ModelCard(**fields, steps=0, date="2026-01-01")
     save_weights(create_model("dsrnet", 2), weights_path("dsrnet", 2, "lite", "robust"), card)
-    assert build_method("dsrnet:robust", 2).label == "dsrnet (robust)"
+    assert build_row("dsrnet:robust", 2).label == "dsrnet (robust)"
     with pytest.raises(WeightsError, match="only dsrnet:robust"):
-        build_method("dsrnet", 2)
+        build_row("dsrnet", 2)
 
 
 def test_every_shipped_row_names_its_weights_file():
@@ -146,7 +146,7 @@ def test_every_shipped_row_names_its_weights_file():
     for entry in shipped_entries():
         for scale in (2, 4, 8, 16):
             try:
-                method = build_method(entry.spec, scale, entry.options)
+                method = build_row(entry.spec, scale, entry.options)
             except WeightsError:
                 continue
             rows[method.label, scale] = method.weights
@@ -163,20 +163,20 @@ def test_every_shipped_row_names_its_weights_file():
 
 
 def test_clean_and_auto_are_labelled_by_what_they_took():
-    assert build_method("dada:clean", 4).label == "dada (bicubic)"
-    assert build_method("dsrnet:auto", 4).label == "dsrnet (robust)"
-    assert build_method("dsrnet", 4, Options(weights="auto")).weights == "dsrnet_lite_x4_robust"
-    assert build_method("csan:clean", 4).label == "csan"
+    assert build_row("dada:clean", 4).label == "dada (bicubic)"
+    assert build_row("dsrnet:auto", 4).label == "dsrnet (robust)"
+    assert build_row("dsrnet", 4, RowOptions(weights="auto")).weights == "dsrnet_lite_x4_robust"
+    assert build_row("csan:clean", 4).label == "csan"
 
 
 def test_a_constraint_is_for_the_methods_that_diffuse(pair):
     _, guide, lr = pair
-    held = build_method("dada_rgb", 4, Options(constraint="bicubic"))
+    held = build_row("dada_rgb", 4, RowOptions(constraint="bicubic"))
     assert held.label == "dada_rgb (bicubic constraint)"
     expected = DepthUpsampler("dada_rgb", 4, lr_kernel="bicubic").upsample(lr, guide)
     np.testing.assert_array_equal(held.upsample(lr, guide), expected)
-    assert np.abs(build_method("dada_rgb", 4).upsample(lr, guide) - expected).max() > 0.1
-    free = build_method("bicubic", 4, Options(constraint="bicubic"))
+    assert np.abs(build_row("dada_rgb", 4).upsample(lr, guide) - expected).max() > 0.1
+    free = build_row("bicubic", 4, RowOptions(constraint="bicubic"))
     assert (free.label, free.options.constraint) == ("bicubic", None)
     with pytest.raises(ValueError, match="lr_kernel 'bicubic'"):
-        build_method("dada_rgb", 4, Options(constraint="bicubic", consistent="additive"))
+        build_row("dada_rgb", 4, RowOptions(constraint="bicubic", consistent="additive"))

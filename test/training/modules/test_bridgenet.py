@@ -41,7 +41,7 @@ def test_losses_are_l1_over_valid_pixels_in_units_of_the_map_s_range():
 
 def test_normalisation_by_the_frame_takes_depth_as_it_comes():
     made = {**batch(guided=(True,)), "depth_lr": 0.3 + 0.1 * batch(guided=(True,))["depth_lr"]}
-    whole = method(normalise="frame")
+    whole = method(input_range="frame")
     with torch.no_grad():
         expected = (whole.network.super_resolve_normalised(made["depth_lr"], made["guide"]) - made["depth_hr"]).abs()
         torch.testing.assert_close(whole.losses(made)["dsr"], expected[made["valid"]].mean())

@@ -50,7 +50,7 @@ def test_depth_normalised_by_frame_runs_compiled_too(tmp_path):
     def backend(graph, inputs):
         return lambda *values: (ran.append(len(values)), graph.forward(*values))[1]
 
-    task, compiled = Supervised(scale=2, options=NARROW, normalise="frame"), CompileNetwork(backend)
+    task, compiled = Supervised(scale=2, options=NARROW, input_range="frame"), CompileNetwork(backend)
     trainer(tmp_path, callbacks=[compiled], num_sanity_val_steps=0).fit(task, data(batches=2))
     assert len(ran) >= 2, "each of the two steps runs what the backend made, validation does not"
     assert {key.split(".")[0] for key in task.state_dict()} == {"network"}
@@ -68,7 +68,7 @@ def test_dada_compiles_what_stands_before_the_solver(tmp_path):
     for callbacks in ([], [compiled]):
         torch.manual_seed(0)
         optimisation = Optimisation(learning_rate=2e-3, schedule="constant", gradient_clip=1.0)
-        task = DADA(2, "lite", options, optimisation, solver_iterations=20, prior_weights="fresh")
+        task = DADA(2, "lite", options=options, optimisation=optimisation, solver_iterations=20, prior_weights="fresh")
         before = {name: value.clone() for name, value in task.network.state_dict().items()}
         trainer(tmp_path, callbacks=callbacks, num_sanity_val_steps=0).fit(task, data(batches=2, **images))
         tasks.append(task)

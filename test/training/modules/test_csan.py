@@ -89,7 +89,7 @@ def test_deep_supervision_reaches_the_first_head_by_its_own_loss():
 def test_frame_normalisation_takes_the_map_s_range():
     step = batch(scale=4)
     step["depth_lr"] = step["depth_lr"] * 0.1
-    losses = [logged(method(normalise=n), step)["train_stage2"] for n in ("patch", "frame")]
+    losses = [logged(method(input_range=n), step)["train_stage2"] for n in ("patch", "frame")]
     with torch.no_grad():
         output = method().network.super_resolve_normalised(step["depth_lr"], None)
     assert losses[1] == pytest.approx((output - step["depth_hr"]).abs()[step["valid"]].mean().item(), rel=1e-4)

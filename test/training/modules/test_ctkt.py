@@ -285,7 +285,7 @@ def test_maps_of_another_range_are_refused_where_losses_need_it(tmp_path, normal
     """CTKT's do; DSRNet alone is normalised by the frame that its patch knows, whatever the unit of the data."""
     with pytest.raises(ValueError, match=f"has normalise={normalise}: set data.normalise=range"):
         trainer(tmp_path).fit(method(), data(normalise=normalise))
-    alone = Supervised(scale=2, options=NARROW, normalise="frame")
+    alone = Supervised(scale=2, options=NARROW, input_range="frame")
     before = copy.deepcopy(alone.network)
     trainer(tmp_path).fit(alone, data(normalise=normalise))
     assert not same_weights(alone.network, before)

@@ -223,7 +223,7 @@ def test_a_patch_normalised_by_its_frame_is_seen_as_a_part_of_the_whole_image(pr
     options = {"prior": "dsrnet", "trust": "learned"}
     batch = {**batch_of(2), "depth_lr": None, "guide": None}
     depth, guide = 1 + torch.rand(2, 1, 24, 24), torch.rand(2, 3, 48, 48)
-    learner = method(options=options, prior_weights=str(prior_file), normalise="frame")
+    learner = method(options=options, prior_weights=str(prior_file), input_range="frame")
     network, seen = learner.network.eval(), {}
     network.features.register_forward_hook(lambda module, args, output: seen.update(features=args[0]))
     network.trust.register_forward_hook(lambda module, args, output: seen.update(spread=args[3]))
@@ -245,7 +245,7 @@ def test_a_patch_normalised_by_its_frame_is_seen_as_a_part_of_the_whole_image(pr
         )
         torch.testing.assert_close(seen["spread"], spread, rtol=1e-4, atol=1e-6)
         prior = seen["features"][:, 4:, middle, middle] - input_of_whole[:, 4:, 22:26, 22:26]
-        learner.normalise = "patch"
+        learner.input_range = "patch"
         run_step(learner, batch)
         by_patch = seen["features"][:, 4:, middle, middle] - input_of_whole[:, 4:, 22:26, 22:26]
     assert whole.start.shape == (2, 1, 48, 48)

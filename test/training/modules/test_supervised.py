@@ -19,7 +19,7 @@ from depth_sr_ros.zoo.weight_files import save_weights
 from training.data import Augment, Degrader
 from training.data.degradations import WeightedKernel
 from training.modules import Supervised
-from training.modules.base import NonFiniteLoss
+from training.modules.module import NonFiniteLoss
 from training.modules.optimisation import Optimisation
 
 
@@ -133,17 +133,17 @@ def test_schedules():
 
 def test_both_normalisations_train_but_differ():
     losses = {}
-    for normalise in ("patch", "frame"):
-        task = method(normalise=normalise)
+    for input_range in ("patch", "frame"):
+        task = method(input_range=input_range)
         low = {**batch(), "depth_lr": batch()["depth_lr"] * 0.1}
         task.log = lambda *a, **k: None
-        losses[normalise] = task.training_step(low, 0).item()
+        losses[input_range] = task.training_step(low, 0).item()
     assert losses["patch"] != losses["frame"]
 
 
 def test_normalised_by_frame_a_whole_map_comes_as_0_to_1_whatever_changed_its_values():
     """Scaled and inverted values too: at inference nobody knows what a map's values were before."""
-    task, seen = method(normalise="frame"), []
+    task, seen = method(input_range="frame"), []
     task.log = lambda *a, **k: None
     task._entry[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     room = data(
@@ -158,8 +158,8 @@ def test_normalised_by_frame_a_whole_map_comes_as_0_to_1_whatever_changed_its_va
         assert (depth.amin((1, 2, 3)) < 0.02).all() and (depth.amax((1, 2, 3)) > 0.98).all()
     with pytest.raises(ValueError, match="needs the batch's key 'frame'"):
         task.training_step({key: value for key, value in batch().items() if key != "frame"}, 0)
-    with pytest.raises(ValueError, match="normalise must be one of"):
-        method(normalise="frames")
+    with pytest.raises(ValueError, match="input_range must be one of"):
+        method(input_range="frames")
 
 
 def test_tolerance_is_in_levels_of_an_8_bit_image_whatever_unit_the_batch_is_in():
@@ -185,7 +185,7 @@ DSRNETS = [card for card in bundled_cards() if card.method == "dsrnet"]
 @pytest.mark.parametrize("card", DSRNETS, ids=lambda card: f"x{card.scale}{card.variant}")
 def test_shipped_weights_start_the_network_that_their_card_names(card):
     path = weights_path(card.method, card.scale, card.size, card.variant)
-    network = Supervised(card.method, card.scale, card.size, card.options, weights=str(path)).network
+    network = Supervised(card.method, card.scale, card.size, options=card.options, weights=str(path)).network
     assert same_weights(network, load_model(card.method, card.scale, weights=path)[0])
 
 
@@ -207,7 +207,7 @@ def test_starts_from_given_weights(tmp_path):
     """Fine-tuning: the network begins as the file has it."""
     trained = create_model("dsrnet", 4, "lite", **NARROW)
     path = weights_file(trained, tmp_path)
-    assert same_weights(Supervised("dsrnet", 4, "lite", NARROW, weights=path).network, trained)
+    assert same_weights(Supervised("dsrnet", 4, "lite", options=NARROW, weights=path).network, trained)
 
 
 def test_starts_from_weights_of_another_scale(tmp_path):
@@ -219,7 +219,7 @@ def test_starts_from_weights_of_another_scale(tmp_path):
                 inside = torch.zeros_like(part[0].weight)
                 inside[..., 2:-2, 2:-2] = 1
                 part[0].weight *= inside
-    larger = Supervised("dsrnet", 8, "lite", NARROW, weights=weights_file(trained, tmp_path)).network
+    larger = Supervised("dsrnet", 8, "lite", options=NARROW, weights=weights_file(trained, tmp_path)).network
     depth = torch.rand(1, 1, 6, 7)
     with torch.no_grad():
         for small, large in zip(trained.features(depth), larger.features(depth), strict=True):
@@ -229,7 +229,7 @@ def test_starts_from_weights_of_another_scale(tmp_path):
 def test_a_larger_network_starts_as_the_smaller_one_and_learns_with_all_it_has(tmp_path):
     trained = create_model("dsrnet", 4, "lite", **NARROW)
     larger = NARROW | {"width": 6, "width_lr": 9, "lr_blocks": 2}
-    network = Supervised("dsrnet", 4, "lite", larger, weights=weights_file(trained, tmp_path)).network
+    network = Supervised("dsrnet", 4, "lite", options=larger, weights=weights_file(trained, tmp_path)).network
     depth = torch.rand(1, 1, 6, 7)
     with torch.no_grad():
         torch.testing.assert_close(network(depth), trained(depth))
@@ -256,7 +256,7 @@ def test_options_that_are_not_given_are_those_of_the_weights(tmp_path):
 def test_a_network_that_does_not_contain_the_smaller_one_is_refused(tmp_path, change):
     path = weights_file(create_model("dsrnet", 4, "lite", **NARROW), tmp_path)
     with pytest.raises(WeightsError, match="do not fit into this network's"):
-        Supervised("dsrnet", 4, "lite", NARROW | change, weights=path)
+        Supervised("dsrnet", 4, "lite", options=NARROW | change, weights=path)
 
 
 def test_only_a_dsrnet_grows(tmp_path):
@@ -265,13 +265,13 @@ def test_only_a_dsrnet_grows(tmp_path):
     card = ModelCard(method="csan", scale=2, size="lite", data="-", lr_kernel="-", steps=0, date="2026-11-21")
     path = save_weights(small, tmp_path / "csan.safetensors", card)
     with pytest.raises(WeightsError, match="only a dsrnet grows"):
-        Supervised("csan", 2, "lite", {"widths": [6, 6], "blocks": [1]}, weights=str(path))
+        Supervised("csan", 2, "lite", options={"widths": [6, 6], "blocks": [1]}, weights=str(path))
 
 
 def test_weights_of_another_width_start_no_network(tmp_path):
     path = weights_file(create_model("dsrnet", 4, "lite", **NARROW), tmp_path)
     with pytest.raises(WeightsError, match="differ in more than the scale"):
-        Supervised("dsrnet", 8, "lite", NARROW | {"width": 5}, weights=path)
+        Supervised("dsrnet", 8, "lite", options=NARROW | {"width": 5}, weights=path)
     with pytest.raises(WeightsError, match="differ in more than the scale"):
         Supervised("csan", 8, "lite", weights=path)
 

@@ -12,7 +12,7 @@ from depth_sr_ros.depth import to_metres
 
 from ..files import read_grey, visible
 from ..sample import Unit
-from .scene_files import Entry, FileSource
+from .scene_files import FileSource, SceneFiles
 
 
 class DIML(FileSource):
@@ -49,7 +49,7 @@ class DIML(FileSource):
         self.split, self.resolution, self.min_confidence = split, resolution, min_confidence
         super().__init__(root)
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         entries = []
         for parent in (root, root / "indoor", root / "outdoor"):
             folder = parent / self.split / self.resolution
@@ -58,7 +58,7 @@ class DIML(FileSource):
             self._lacks(root / self.split / self.resolution, "this split at this resolution")
         return entries
 
-    def _indoor(self, folder: Path) -> list[Entry]:
+    def _indoor(self, folder: Path) -> list[SceneFiles]:
         entries = []
         for depth in visible(folder.glob("*/depth_filled/*_depth_filled.png")):
             name, place = depth.stem.removesuffix("_depth_filled"), depth.parent.parent
@@ -68,7 +68,7 @@ class DIML(FileSource):
             entries.append(self._entry(f"{place.name}/{name}", depth, guide))
         return entries
 
-    def _outdoor(self, folder: Path) -> list[Entry]:
+    def _outdoor(self, folder: Path) -> list[SceneFiles]:
         entries = []
         for depth in visible(folder.glob("depthmap/*.png")):
             guide = folder / "outleft" / depth.name
@@ -80,10 +80,10 @@ class DIML(FileSource):
             entries.append(self._entry(f"outdoor/{depth.stem}", depth, guide))
         return entries
 
-    def _entry(self, name: str, depth: Path, guide: Path) -> Entry:
-        return Entry(name, f"diml/{self.split}/{name}", depth, guide if guide.is_file() else None)
+    def _entry(self, name: str, depth: Path, guide: Path) -> SceneFiles:
+        return SceneFiles(name, f"diml/{self.split}/{name}", depth, guide if guide.is_file() else None)
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         depth = to_metres(read_grey(entry.depth).astype(np.uint16))
         if entry.depth.parent.name == "depthmap":
             confidence = read_grey(entry.depth.parent.parent / "confidencemap" / entry.depth.name)

@@ -13,7 +13,7 @@ from depth_sr_ros.files import DEPTH_SUFFIXES, read_depth
 from ..files import read_disparity, visible
 from ..sample import Unit
 from .middlebury_2006 import SCENES_2005
-from .scene_files import Entry, FileSource, natural
+from .scene_files import FileSource, SceneFiles, natural
 
 COLOUR_FOLDERS = ("color", "colour", "rgb", "image", "images", "img")
 COLOUR_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".bmp")
@@ -61,7 +61,7 @@ class PairFolder(FileSource):
         self.unit, self.max_depth, self.pair = unit, max_depth, pair
         super().__init__(root)
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         inside = visible(root.iterdir()) if root.is_dir() else []
         folders = {path.name.lower(): path for path in inside if path.is_dir()}
         folder = folders.get("depth")
@@ -80,7 +80,7 @@ class PairFolder(FileSource):
                     f"{root}: pairing by order needs as many colour as depth images, "
                     f"got {len(colours)} and {len(depths)}"
                 )
-            return [Entry(d.stem, self._scene(d), d, c) for d, c in zip(depths, colours)]
+            return [SceneFiles(d.stem, self._scene(d), d, c) for d, c in zip(depths, colours)]
         by_name = {path.stem: path for path in colours}
         if depths and colours and not any(path.stem in by_name for path in depths):
             raise ValueError(
@@ -90,7 +90,7 @@ class PairFolder(FileSource):
         for path in depths:
             if colour is not None and path.stem not in by_name:
                 self._lacks(colour / f"{path.stem}.png", f"colour image for depth/{path.name}")
-        return [Entry(path.stem, self._scene(path), path, by_name.get(path.stem)) for path in depths]
+        return [SceneFiles(path.stem, self._scene(path), path, by_name.get(path.stem)) for path in depths]
 
     def _scene(self, path: Path) -> str:
         # A benchmark scene copied into a folder of one's own is still a benchmark scene.
@@ -98,7 +98,7 @@ class PairFolder(FileSource):
             return f"middlebury2005/{path.stem}"
         return f"{path.absolute().parent.parent}/{path.stem}"
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         if self.unit == "disparity":
             return read_disparity(entry.depth), "disparity", 1.0
         return read_depth(entry.depth, self.max_depth), "m", 1.0

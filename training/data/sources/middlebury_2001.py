@@ -10,7 +10,7 @@ import numpy as np
 
 from ..files import read_disparity
 from ..sample import Unit
-from .scene_files import Entry, FileSource, first_existing
+from .scene_files import FileSource, SceneFiles, first_existing
 
 PLANAR_SCENES = ("barn1", "barn2", "bull", "poster", "sawtooth", "venus")
 SCENES_2001 = (*PLANAR_SCENES, "map", "tsukuba")
@@ -25,7 +25,7 @@ class Middlebury2001(FileSource):
     layout = "middlebury2001"
     looked_for = "folders sawtooth, venus, ... with disp2.pgm, im2.ppm (map: disp0, im0; tsukuba: truedisp.row3.col3)"
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         entries = []
         for scene in SCENES_2001:
             folder = root / scene
@@ -45,10 +45,10 @@ class Middlebury2001(FileSource):
                     continue
                 if guide is None:
                     self._lacks(folder / f"{image}.ppm", "colour of this view")
-                entries.append(Entry(f"{scene}/{view}", f"middlebury2001/{scene}", depth, guide))
+                entries.append(SceneFiles(f"{scene}/{view}", f"middlebury2001/{scene}", depth, guide))
         return entries
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         return read_disparity(entry.depth), "disparity", 16.0 if "tsukuba" in entry.name else 8.0
 
 
@@ -78,7 +78,7 @@ class Middlebury2003(FileSource):
         self.size = size
         super().__init__(root)
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         entries = []
         for scene in ("cones", "teddy"):
             folders = [root / (scene + suffix) for suffix in SUFFIX_2003[self.size]]
@@ -94,8 +94,8 @@ class Middlebury2003(FileSource):
                     continue
                 if guide is None:
                     self._lacks(folder / f"im{view}.png", "colour of this view")
-                entries.append(Entry(f"{scene}/view{view}", f"middlebury2003/{scene}", depth, guide))
+                entries.append(SceneFiles(f"{scene}/view{view}", f"middlebury2003/{scene}", depth, guide))
         return entries
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         return read_disparity(entry.depth), "disparity", FACTOR_2003[self.size]

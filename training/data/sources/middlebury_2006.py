@@ -10,7 +10,7 @@ import numpy as np
 
 from ..files import read_disparity
 from ..sample import Unit
-from .scene_files import Entry, FileSource, first_existing
+from .scene_files import FileSource, SceneFiles, first_existing
 
 SCENES_2005 = ("Art", "Books", "Dolls", "Laundry", "Moebius", "Reindeer")
 SCENES_2006 = (
@@ -93,7 +93,7 @@ class _Middlebury0506(FileSource):
         self._wanted = tuple(scenes or self.scenes)
         super().__init__(root)
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         entries = []
         for scene in self._wanted:
             folder = root / scene
@@ -111,10 +111,10 @@ class _Middlebury0506(FileSource):
                 if self.unit == "m" and not (folder / "dmin.txt").is_file():
                     self._lacks(folder / "dmin.txt", "disparity offset, needed for metres")
                     continue
-                entries.append(Entry(f"{scene}/view{view}", f"{self.layout}/{scene}", depth, guide))
+                entries.append(SceneFiles(f"{scene}/view{view}", f"{self.layout}/{scene}", depth, guide))
         return entries
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         disparity = read_disparity(entry.depth)
         if self.unit == "disparity":
             divisor = DIVISOR.get(self.size) or max(1, round(FULL_HEIGHT / disparity.shape[0]))

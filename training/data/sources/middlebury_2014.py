@@ -10,7 +10,7 @@ import numpy as np
 
 from ..files import read_disparity
 from ..sample import Unit
-from .scene_files import Entry, FileSource, first_existing
+from .scene_files import FileSource, SceneFiles, first_existing
 
 SCENES_2014 = (
     *("Adirondack", "Backpack", "Bicycle1", "Cable", "Classroom1", "Couch", "Flowers", "Jadeplant", "Mask"),
@@ -80,7 +80,7 @@ class _Middlebury1421(FileSource):
         self.unit, self.views, self._wanted = unit, tuple(views), tuple(scenes or self.scenes)
         super().__init__(root)
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         entries = []
         for scene in self._wanted:
             folders = [root / (scene + suffix) for suffix in self.suffixes if (root / (scene + suffix)).is_dir()]
@@ -98,13 +98,13 @@ class _Middlebury1421(FileSource):
                 if self.unit == "m" and not (folders[0] / "calib.txt").is_file():
                     self._lacks(folders[0] / "calib.txt", "calibration, needed for metres")
                     continue
-                entries.append(Entry(f"{scene}/view{view}", self._scene(scene), depth, guide))
+                entries.append(SceneFiles(f"{scene}/view{view}", self._scene(scene), depth, guide))
         return entries
 
     def _scene(self, scene: str) -> str:
         return f"{self.layout}/{scene}"
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         disparity = read_disparity(entry.depth)
         if self.unit == "disparity":
             return disparity, "disparity", 1.0

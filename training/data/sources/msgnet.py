@@ -10,7 +10,7 @@ import scipy.io
 
 from ..sample import Unit
 from ..splits import MSGNET_SCENES
-from .scene_files import Entry, FileSource
+from .scene_files import FileSource, SceneFiles
 
 COUNT = 70
 FIRST_2001, FIRST_2006 = 59, 65
@@ -38,18 +38,18 @@ class MSGNet(FileSource):
         self._range = range(first, last + 1)
         super().__init__(root)
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         entries = []
         for number in self._range:
             path = root / f"Df_{number}.mat"
             if path.is_file():
                 scene = MSGNET_SCENES.get(number, f"msgnet/Df_{number}")
-                entries.append(Entry(f"Df_{number}", scene, path))
+                entries.append(SceneFiles(f"Df_{number}", scene, path))
             else:
                 self._lacks(path, "depth map")
         return entries
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         try:
             depth = np.asarray(scipy.io.loadmat(entry.depth)["Df"], dtype=np.float32)
         except (KeyError, ValueError, NotImplementedError) as error:

@@ -17,7 +17,7 @@ from ..sample import Missing, RGBDSample, Source, Unit, existing_root
 
 
 @dataclass(frozen=True)
-class Entry:
+class SceneFiles:
     """One sample on disk: its name, its scene (see `Source.scene_of`), depth file and colour file."""
 
     name: str
@@ -43,10 +43,10 @@ class FileSource(Source):
             )
 
     @abstractmethod
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         """All complete samples under `root`; what is absent goes to `self._missing`."""
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         """Depth (H, W) float32 with NaN, unit, disparity scale."""
         return read_disparity(entry.depth), "disparity", 1.0
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..files import read_dpt, visible
 from ..sample import Unit
-from .scene_files import Entry, FileSource
+from .scene_files import FileSource, SceneFiles
 
 
 class Sintel(FileSource):
@@ -51,7 +51,7 @@ class Sintel(FileSource):
         self.rendering, self.values, self.max_depth, self.every = rendering, values, max_depth, every
         super().__init__(root)
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         depth_root, image_root = self._folder(root, "depth"), self._folder(root, self.rendering)
         if depth_root is None:
             self._lacks(root / "training/depth", "the depth download")
@@ -65,7 +65,7 @@ class Sintel(FileSource):
                 if guide and not guide.is_file():
                     self._lacks(guide, "colour of this frame")
                     guide = None
-                entries.append(Entry(f"{sequence.name}/{path.stem}", f"sintel/{sequence.name}", path, guide))
+                entries.append(SceneFiles(f"{sequence.name}/{path.stem}", f"sintel/{sequence.name}", path, guide))
         return entries
 
     @staticmethod
@@ -73,7 +73,7 @@ class Sintel(FileSource):
         places = [root / "training" / name, root / name, *sorted(root.glob(f"*/training/{name}"))]
         return next((place for place in places if place.is_dir()), None)
 
-    def _read_depth(self, entry: Entry) -> tuple[np.ndarray, Unit, float]:
+    def _read_depth(self, entry: SceneFiles) -> tuple[np.ndarray, Unit, float]:
         depth = read_dpt(entry.depth)
         depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
         if self.values == "inverse":

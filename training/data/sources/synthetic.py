@@ -22,6 +22,7 @@ class SyntheticScenes(Source):
     def __init__(
         self,
         count: int = 32,
+        *,
         seed: int = 0,
         width: int = 640,
         height: int = 480,

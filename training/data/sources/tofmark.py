@@ -12,7 +12,7 @@ from depth_sr_ros.files import read_guide
 
 from ..files import read_values, visible
 from ..sample import RGBDSample, existing_root
-from .scene_files import Entry, FileSource
+from .scene_files import FileSource, SceneFiles
 
 SCENES = ("Books", "Devil", "Shark")
 SUFFIXES = (".mat", ".npy", ".pfm", ".png", ".tif", ".tiff", ".bmp")
@@ -48,7 +48,7 @@ class ToFMark(FileSource):
         self._readings: dict[str, Path] = {}
         super().__init__(existing_root(root, self.looked_for, self.layout))
 
-    def _scan(self, root: Path) -> list[Entry]:
+    def _scan(self, root: Path) -> list[SceneFiles]:
         entries = []
         files = [path for path in visible(root.rglob("*")) if path.suffix.lower() in SUFFIXES]
         for scene in SCENES:
@@ -63,7 +63,7 @@ class ToFMark(FileSource):
                 self._lacks(root / scene / f"*{COLOUR[0]}*", "intensity image")
             if truth is not None and reading is not None:
                 self._readings[scene] = reading
-                entries.append(Entry(scene, f"tofmark/{scene}", truth, colour))
+                entries.append(SceneFiles(scene, f"tofmark/{scene}", truth, colour))
         return entries
 
     def __getitem__(self, index: int) -> RGBDSample:

@@ -9,18 +9,18 @@ from torch import nn
 
 from depth_sr_ros.models.base import ResidualNetwork
 
-from .base import Batch
+from .module import Batch
 
-Normalise = Literal["patch", "frame"]
-
-
-def check_normalise(normalise: str) -> None:
-    """Raise ValueError unless it is one of `Normalise`."""
-    if normalise not in get_args(Normalise):
-        raise ValueError(f"normalise must be one of {get_args(Normalise)}, got {normalise!r}")
+InputRange = Literal["patch", "frame"]
 
 
-def range_of(batch: Batch, normalise: Normalise) -> tuple[torch.Tensor, torch.Tensor]:
+def check_input_range(input_range: str) -> None:
+    """Raise ValueError unless it is one of `InputRange`."""
+    if input_range not in get_args(InputRange):
+        raise ValueError(f"input_range must be one of {get_args(InputRange)}, got {input_range!r}")
+
+
+def range_of(batch: Batch, input_range: InputRange) -> tuple[torch.Tensor, torch.Tensor]:
     """(low, extent), each (B, 1, 1, 1) in the unit of depth_lr: a network sees (depth_lr - low) / extent.
 
     "patch": of each patch's own depth_lr, as the networks do it themselves; "frame": of the whole map that it was cut
@@ -29,9 +29,9 @@ def range_of(batch: Batch, normalise: Normalise) -> tuple[torch.Tensor, torch.Te
     Raises:
         ValueError: "frame" with a batch that does not know its frames, which is not one of `PatchDataset`.
     """
-    if normalise == "frame":
+    if input_range == "frame":
         if "frame" not in batch:
-            raise ValueError("normalise='frame' needs the batch's key 'frame', the statistics of whole maps")
+            raise ValueError("input_range='frame' needs the batch's key 'frame', the statistics of whole maps")
         low, high = (batch["frame"][:, k].view(-1, 1, 1, 1) for k in (0, 1))
     else:
         low = batch["depth_lr"].amin(dim=(1, 2, 3), keepdim=True)

@@ -28,7 +28,7 @@ class NonFiniteLoss(RuntimeError):
     """The loss became NaN or infinite; the message names the file that the batch was saved to."""
 
 
-class DepthSRMethod(L.LightningModule):
+class DepthSRModule(L.LightningModule):
     """Trains one network of the registry, `network`. A subclass implements `training_step`.
 
     Args:
@@ -149,8 +149,8 @@ class DepthSRMethod(L.LightningModule):
         """Raise ValueError unless each map's own range is [0, 1] in the batch."""
         if set(batch["normalise"]) != {"range"}:
             raise ValueError(
-                f"{type(self).__name__} with normalise={self.normalise} needs maps whose range is [0, 1], this data "
-                f"has normalise={batch['normalise'][0]}: set data.normalise=range"
+                f"{type(self).__name__} with input_range={self.input_range} needs maps whose range is [0, 1], this "
+                f"data has normalise={batch['input_range'][0]}: set data.normalise=range"
             )
 
     def check_finite(self, loss: torch.Tensor, batch: Batch) -> None:
