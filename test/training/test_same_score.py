@@ -12,7 +12,7 @@ from depth_sr_ros.inference import precision
 from depth_sr_ros.zoo.choice import load_model
 from training.benchmark.datasets import Scene
 from training.benchmark.protocols import DISPARITY
-from training.benchmark.rows import Entry
+from training.benchmark.rows import RowSpec
 from training.benchmark.runner import evaluate
 from training.data import Degrader
 from training.data.degradations import WeightedKernel
@@ -53,7 +53,7 @@ def disparity() -> np.ndarray:
 def test_validation_and_benchmark_score_alike(disparity, method, kernel, monkeypatch):
     monkeypatch.setattr(precision, "fastest_precision", lambda device: "float32")  # as validation is
     scene = Scene("map", disparity.astype(np.float64), None, DISPARITY)
-    (result,), problems = evaluate("own", [scene], [Entry(method)], [4], [kernel], [0.0])
+    (result,), problems = evaluate("own", [scene], [RowSpec(method)], [4], [kernel], [0.0])
 
     store = SampleStore([OneMap(disparity)], lambda name: True)
     frames = FrameDataset(store, scale=4, degrader=Degrader([WeightedKernel(kernel)]), with_guide=False)

@@ -150,7 +150,7 @@ class DepthSRModule(L.LightningModule):
         if set(batch["normalise"]) != {"range"}:
             raise ValueError(
                 f"{type(self).__name__} with input_range={self.input_range} needs maps whose range is [0, 1], this "
-                f"data has normalise={batch['input_range'][0]}: set data.normalise=range"
+                f"data has normalise={batch['normalise'][0]}: set data.normalise=range"
             )
 
     def check_finite(self, loss: torch.Tensor, batch: Batch) -> None:

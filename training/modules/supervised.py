@@ -46,7 +46,7 @@ class Supervised(DepthSRModule):
             plain L1; above, for ground truth in whole levels and results that are rounded before they are scored.
 
     Raises:
-        ValueError: an unknown `input_range`, or "frame" for a network that does not input_range its input; a tolerance
+        ValueError: an unknown `input_range`, or "frame" for a network that does not normalise its input; a tolerance
             that is not in [0, 0.5).
         WeightsError: weights that are missing, damaged, or cannot start this network.
     """
@@ -77,7 +77,7 @@ class Supervised(DepthSRModule):
         self._entry: tuple[nn.Module] = (self.network,)
         if input_range == "frame":
             if not isinstance(self.network, ResidualNetwork):
-                raise ValueError(f"{method} does not input_range its input: use input_range='patch'")
+                raise ValueError(f"{method} does not normalise its input: use input_range='patch'")
             self._entry = (NormalisedEntry(self.network),)
 
     def _start_from(self, weights: str) -> None:
