@@ -100,17 +100,25 @@ def test_a_batch_is_one_step(tmp_path):
     assert fit.global_step == 3 and fit.fit_loop.total_batch_idx == 2
 
 
+FALLING = Optimisation(learning_rate=1e-3, schedule="step", decay=0.5, decay_epochs=1, gradient_clip=1.0)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> BridgeNet:
+    """After eight steps in one run."""
+    once = method(optimisation=FALLING)
+    trainer(tmp_path_factory.mktemp("unbroken"), max_steps=8, max_epochs=None).fit(once, data())
+    return once
+
+
 @pytest.mark.parametrize("stop", [3, 4, 6])
-def test_resume_is_as_if_never_stopped(tmp_path, stop):
+def test_resume_is_as_if_never_stopped(tmp_path, unbroken, stop):
     """Stopped inside an epoch of four batches, at its end, and in the next one; the rates fall as they would have."""
-    falling = Optimisation(learning_rate=1e-3, schedule="step", decay=0.5, decay_epochs=1, gradient_clip=1.0)
-    once = method(optimisation=falling)
-    trainer(tmp_path, max_steps=8, max_epochs=None).fit(once, data())
-    first = method(optimisation=falling)
+    first = method(optimisation=FALLING)
     trainer(tmp_path, max_steps=stop, max_epochs=None, **checkpoint_at(tmp_path, stop)).fit(first, data())
-    second = method(optimisation=falling)
+    second = method(optimisation=FALLING)
     trainer(tmp_path, max_steps=8, max_epochs=None).fit(second, data(), ckpt_path=tmp_path / "stopped.ckpt")
-    assert same_weights(second, once)
+    assert same_weights(second, unbroken)
     saved = torch.load(tmp_path / "stopped.ckpt", weights_only=True)
     assert saved["global_step"] == stop and len(saved["optimizer_states"]) == 2
 
