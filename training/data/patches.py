@@ -48,6 +48,7 @@ def check_geometry(scale: int, patch: int) -> None:
 def make_tensors(
     depth: np.ndarray,
     guide: np.ndarray | None,
+    *,
     scale: int,
     degrader: Degrader,
     rng: np.random.Generator,
@@ -207,12 +208,12 @@ class PatchDataset(Dataset):
         tensors = make_tensors(
             depth,
             guide,
-            self.scale,
-            self.degrader,
-            rng,
-            unit,
-            frame[:2],
-            self.normalise,
+            scale=self.scale,
+            degrader=self.degrader,
+            rng=rng,
+            unit=unit,
+            value_range=frame[:2],
+            normalise=self.normalise,
             sensor_noise=self.sensor_noise,
         )
         shift = tensors["offset"] * torch.tensor([1.0, 1.0, 1.0, 0.0])  # a spread knows no offset
@@ -283,13 +284,13 @@ class FrameDataset(Dataset):
         tensors = make_tensors(
             depth[:height, :width],
             guide,
-            self.scale,
-            self.degrader,
-            np.random.default_rng([self.seed, index]),
-            unit,
-            frame[:2],
-            self.normalise,
-            None if measured is None else measured[:height, :width],
+            scale=self.scale,
+            degrader=self.degrader,
+            rng=np.random.default_rng([self.seed, index]),
+            unit=unit,
+            value_range=frame[:2],
+            normalise=self.normalise,
+            measured=None if measured is None else measured[:height, :width],
         )
         if self.with_guide:
             tensors["has_guide"] = torch.tensor(guide is not None)

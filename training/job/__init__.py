@@ -1,4 +1,4 @@
-"""Several trainings within a fixed time each, on one GPU, resumable, with weights small enough to send back."""
+"""Several trainings of a fixed time each on one GPU, resumable; weights are exported as float16 files."""
 
 from .command import main
 from .entries import ENTRIES, JobEntry

@@ -72,7 +72,12 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--slice", type=float, default=540.0, metavar="S", help="seconds of training of an entry")
     parser.add_argument("--data", type=Path, metavar="ROOT", help="data root or packed folder; default: $DEPTH_SR_DATA")
     parser.add_argument("--accelerator", choices=("auto", "gpu", "cpu"), default="auto")
-    parser.add_argument("--max-file-mb", type=float, default=16.0, help="larger weights are written in parts")
+    parser.add_argument(
+        "--max-file-mb",
+        type=float,
+        default=16.0,
+        help="split larger weight files into parts that `cat` joins, for hosts that limit file sizes (%(default)s)",
+    )
     parser.add_argument("--max-pack-mb", type=float, default=64.0, help="refuse to pack more")
     given, overrides = parser.parse_known_args(arguments)
     if given.slice <= 0 or given.max_file_mb <= 0:

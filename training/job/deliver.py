@@ -1,4 +1,4 @@
-"""From an entry's checkpoint to files that are small enough to send back."""
+"""From an entry's checkpoint to float16 weights and their card, in parts where a file is too large."""
 
 from __future__ import annotations
 

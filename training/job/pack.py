@@ -1,4 +1,4 @@
-"""A folder with exactly the files that the job reads, to carry to a machine that has only the checkout."""
+"""A folder with exactly the files that the job reads, for a machine that has only the checkout."""
 
 from __future__ import annotations
 

@@ -101,7 +101,16 @@ def test_low_resolution_is_the_kernel_of_the_target_also_under_holes(store):
 def test_pixels_under_lost_readings_are_not_valid(rng):
     depth = rng.uniform(1, 3, (32, 32)).astype(np.float32)
     degrader = Degrader(BLOCK_MEAN, [Holes(share=0.3, speckle=0.2)])
-    out = make_tensors(depth, None, 4, degrader, rng, DepthUnit("m", 3.0), (1.0, 3.0), "none")
+    out = make_tensors(
+        depth,
+        None,
+        scale=4,
+        degrader=degrader,
+        rng=rng,
+        unit=DepthUnit("m", 3.0),
+        value_range=(1.0, 3.0),
+        normalise="none",
+    )
     cells = out["valid_lr"].repeat_interleave(4, -1).repeat_interleave(4, -2)
     assert not out["valid_lr"].all() and torch.equal(out["valid"], cells)
     assert out["depth_lr"].isfinite().all() and "guide" not in out
