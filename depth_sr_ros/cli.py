@@ -138,7 +138,7 @@ def _add_upsample(commands: Commands) -> None:
     text = "with --consistent: shift or scale the pixels of a cell (default additive)"
     p.add_argument("--consistent-adjustment", choices=ADJUSTMENTS, default="additive", help=text)
     _add_lr_kernel(p)
-    text = "noise of depth in metres, for networks that are told it; 0: none (default: estimated from the input)"
+    text = "noise of depth in metres, for methods that take it; 0: none (default: estimated from the input)"
     p.add_argument("--sigma", type=float, help=text)
     p.add_argument("--fill-holes", action="store_true", help="estimate depth where the input has none")
     p.add_argument("--tile", type=int, metavar="N", help="work in tiles of N input pixels (saves memory)")

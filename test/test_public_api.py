@@ -32,9 +32,12 @@ NAMES = {
         "EquilibriumInfo",
         "SeparableKernel",
         "depth_coefficients",
+        "differences",
         "diffuse_adjust",
         "edge_coefficients",
+        "planarity",
         "solve_equilibrium",
+        "solve_penalised",
     ],
 }
 SIGNATURES = {
@@ -49,7 +52,9 @@ SIGNATURES = {
     "depth_sr_ros.models:list_models": "()",
     "depth_sr_ros.diffusion:solve_equilibrium": "(depth, source, cv, ch, *, tolerance=None, max_iterations=500, "
     "adjustment='multiplicative', constraint=None, time_budget_s=None, backward_tolerance=None, warm_start=None, "
-    "return_info=False)",
+    "slopes=None, return_info=False)",
+    "depth_sr_ros.diffusion:solve_penalised": "(depth, source, weight, cv, ch, *, slopes=None, tolerance=0.001, "
+    "max_iterations=500, time_budget_s=None, warm_start=None)",
     "depth_sr_ros.diffusion:edge_coefficients": "(features, kappa)",
     "depth_sr_ros.diffusion:diffuse_adjust": "(depth, source, cv, ch, iterations, step=0.24)",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 DEPTH_KAPPA = 0.05
@@ -63,6 +64,35 @@ def depth_coefficients(depth: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     """
     vertical, horizontal = _relative_difference(depth, -2), _relative_difference(depth, -1)
     return _falloff(scale * vertical, DEPTH_KAPPA), _falloff(scale * horizontal, DEPTH_KAPPA)
+
+
+PLANAR_KAPPA = 0.1
+"""Relative second difference of depth per LR pixel at which `planarity` has fallen to 1/2."""
+
+
+def planarity(depth: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """How planar depth is around every edge of the pixel grid: near 1 on planes of any slope, near 0 at steps.
+
+    g = 1 / (1 + (x / `PLANAR_KAPPA`)^2), with x the greatest second difference along rows or columns within one LR
+    pixel, as it would be from LR pixel to LR pixel, relative to the depth.
+
+    Args:
+        depth: (B, 1, H, W) floating, positive, an upsampled depth in any unit.
+        scale: s, HR pixels per LR pixel.
+
+    Returns:
+        gv (B, 1, H - 1, W) and gh (B, 1, H, W - 1), in (0, 1].
+    """
+    rows, columns = (torch.diff(depth, n=2, dim=axis).abs() for axis in (-2, -1))
+    curvature = torch.maximum(F.pad(rows, (0, 0, 1, 1)), F.pad(columns, (1, 1, 0, 0)))
+    curvature = F.max_pool2d(curvature, 2 * scale + 1, stride=1, padding=scale)
+    g = _falloff(scale**2 * curvature / depth.abs().clamp_min(torch.finfo(depth.dtype).tiny), PLANAR_KAPPA)
+    return torch.minimum(g[..., 1:, :], g[..., :-1, :]), torch.minimum(g[..., :, 1:], g[..., :, :-1])
+
+
+def differences(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Across every vertical and horizontal edge, (B, 1, H - 1, W) and (B, 1, H, W - 1)."""
+    return torch.diff(image, dim=-2), torch.diff(image, dim=-1)
 
 
 def _relative_difference(depth: Tensor, dim: int) -> Tensor:

@@ -49,6 +49,20 @@ def enforce_consistency(depth: torch.Tensor, depth_lr: torch.Tensor, adjustment:
     return depth * repeat(ratio, scale) + repeat(shift, scale)
 
 
+def clip_to_neighbours(depth: torch.Tensor, depth_lr: torch.Tensor) -> torch.Tensor:
+    """Clip every pixel to the least and greatest depth measured around it, cells' means left free.
+
+    For depth whose means need not be the readings. Arguments and bounds as in `bound_to_neighbours`.
+    """
+    scale = depth.shape[-1] // depth_lr.shape[-1]
+    valid = torch.isfinite(depth_lr)
+    high = F.max_pool2d(torch.where(valid, depth_lr, -torch.inf), 3, stride=1, padding=1)
+    low = -F.max_pool2d(torch.where(valid, -depth_lr, -torch.inf), 3, stride=1, padding=1)
+    nothing = low > high  # no reading around: no bound
+    low, high = low.masked_fill(nothing, -torch.inf), high.masked_fill(nothing, torch.inf)
+    return torch.clamp(depth, repeat(low, scale), repeat(high, scale))
+
+
 def bound_to_neighbours(depth: torch.Tensor, depth_lr: torch.Tensor) -> torch.Tensor:
     """Keep every pixel between the least and greatest depth measured around it, and every cell at its mean.
 

@@ -50,6 +50,21 @@ class DiffusionOperator:
         out[..., :, :-1] -= flux
         return out
 
+    def divergence(self, slopes: tuple[Tensor, Tensor]) -> Tensor:
+        """D^T (c * slopes), (B, 1, H, W): the right-hand side b of L y = b whose y has these differences, if any has.
+
+        Args:
+            slopes: (B, 1, H - 1, W) and (B, 1, H, W - 1), differences across the vertical and horizontal edges.
+        """
+        out = torch.zeros_like(self.degree)
+        flux = self.cv * slopes[0]
+        out[..., 1:, :] += flux
+        out[..., :-1, :] -= flux
+        flux = self.ch * slopes[1]
+        out[..., :, 1:] += flux
+        out[..., :, :-1] -= flux
+        return out
+
 
 def _edge_sums(cv: Tensor, ch: Tensor) -> Tensor:
     """The sum of the coefficients of each pixel's edges, (B, 1, H, W): the diagonal of L."""

@@ -11,7 +11,7 @@ from .constraint import BlockMean, SeparableKernel
 from .operator import DiffusionOperator
 
 # The piecewise-constant coarse spaces overlap in what they correct; half of each was the best in measurements.
-_COARSE_WEIGHT = 0.5
+COARSE_WEIGHT = 0.5
 # Keeps 1 / d finite for a pixel that no coefficient connects; real coefficients lie far above.
 SMALLEST_DEGREE = 1e-8
 
@@ -41,7 +41,7 @@ class MultilevelJacobi:
         if constraint.valid is not None:
             self._sides.append(scale)
         self._inverses = [
-            (1.0 if level == 0 else _COARSE_WEIGHT) / _block_degree(operator, side).clamp_min(SMALLEST_DEGREE)
+            (1.0 if level == 0 else COARSE_WEIGHT) / block_degree(operator, side).clamp_min(SMALLEST_DEGREE)
             for level, side in enumerate(self._sides)
         ]
         if constraint.valid is not None:
@@ -92,7 +92,7 @@ class MultilevelJacobi:
         add_to_cells_(step, excess, cell, factor=spread, sign=-1)
 
 
-def _block_degree(operator: DiffusionOperator, side: int) -> Tensor:
+def block_degree(operator: DiffusionOperator, side: int) -> Tensor:
     """The sum of the coefficients of the edges that leave each side x side block: Galerkin's coarse diagonal."""
     if side == 1:
         return operator.degree

@@ -11,10 +11,10 @@ from .operator import DiffusionOperator
 from .preconditioner import MultilevelJacobi
 
 # A restart that leaves more than this share of the residual has met float precision.
-_STALLED = 0.7
-# Steps longer than 1 / (_FLAT eps), in units of the preconditioned gradient, mean that the operator is singular there:
+STALLED = 0.7
+# Steps longer than 1 / (FLAT eps), in units of the preconditioned gradient, mean that the operator is singular there:
 # without coefficients, or without any constraint, there is nothing to solve.
-_FLAT = 64.0
+FLAT = 64.0
 
 
 class ProjectedCG:
@@ -36,10 +36,11 @@ class ProjectedCG:
         residual = self.constraint.project_(image.clone())
         return dot(residual, self.precondition(residual, self._z)).clamp_min_(0.0).sqrt_()
 
-    def norm_at(self, x: Tensor, values: Tensor) -> Tensor:
-        """The residual norm of the start x (b = 0), (B,); x is adjusted to `values` in place, as `solve` does first."""
+    def norm_at(self, x: Tensor, values: Tensor, b: Tensor | None = None) -> Tensor:
+        """The residual norm of the start x, (B,); x is adjusted to `values` in place, as `solve` does first."""
         self.constraint.add_lifted_(x, values - self.constraint.down(x))
-        return self.norm(self.operator.apply_to_image(x, self._image))
+        force = self.operator.apply_to_image(x, self._image)
+        return self.norm(force if b is None else force.sub_(b))
 
     def solve(
         self,
@@ -72,7 +73,7 @@ class ProjectedCG:
                 self._residual.add_(b)
             self.constraint.project_(self._residual)
             norm = self.norm(self._residual)
-            unfinished = (norm > target) & (norm < _STALLED * previous)
+            unfinished = (norm > target) & (norm < STALLED * previous)
             pending = bool(unfinished.any())
             if clock.over() or iterations >= budget.max_iterations or not pending:
                 break
@@ -91,7 +92,7 @@ class ProjectedCG:
         """
         residual, direction, image, z = self._residual, self._direction, self._image, self._z
         interval = check_interval(x)
-        longest = 1.0 / (_FLAT * torch.finfo(x.dtype).eps)
+        longest = 1.0 / (FLAT * torch.finfo(x.dtype).eps)
         goal = goal.square()
         self.precondition(residual, z)
         direction.copy_(z)

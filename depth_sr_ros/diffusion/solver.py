@@ -8,7 +8,6 @@ differentiated by the implicit function theorem: one more solve with the transpo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, overload
 
@@ -25,14 +24,10 @@ from .operator import DiffusionOperator
 from .preconditioner import MultilevelJacobi
 from .projected_cg import ProjectedCG
 from .shapes import check_grid
+from .starts import check_warm_start, residual_yardstick, take_better_
 
 # At scale 1; an error of y that a given residual leaves grows like the scale.
 _DEFAULT_TOLERANCE = 3.2e-4
-WARM_MARGIN = 1.8
-"""How much higher than a cold start's the residual of a warm one may be. What it owes to a few edges that moved is
-gone in a few iterations; the smooth error that a cold start has everywhere takes many, and weighs little. Measured on
-the next frames of videos: 0.7 to 2.2, with up to a third fewer iterations; for another guide before the same depth:
-above 1.8 but for blank ones."""
 
 
 @overload
@@ -49,6 +44,7 @@ def solve_equilibrium(
     time_budget_s: float | None = ...,
     backward_tolerance: float | None = ...,
     warm_start: Tensor | None = ...,
+    slopes: tuple[Tensor, Tensor] | None = ...,
     return_info: Literal[False] = ...,
 ) -> Tensor: ...
 
@@ -67,6 +63,7 @@ def solve_equilibrium(
     time_budget_s: float | None = ...,
     backward_tolerance: float | None = ...,
     warm_start: Tensor | None = ...,
+    slopes: tuple[Tensor, Tensor] | None = ...,
     return_info: Literal[True],
 ) -> tuple[Tensor, EquilibriumInfo]: ...
 
@@ -84,6 +81,7 @@ def solve_equilibrium(
     time_budget_s: float | None = None,
     backward_tolerance: float | None = None,
     warm_start: Tensor | None = None,
+    slopes: tuple[Tensor, Tensor] | None = None,
     return_info: bool = False,
 ) -> Tensor | tuple[Tensor, EquilibriumInfo]:
     """The limit of `diffuse_adjust` for iterations -> infinity, in tens of iterations instead of thousands.
@@ -117,6 +115,9 @@ def solve_equilibrium(
         backward_tolerance: the same for the gradient's system, relative to its right-hand side; None: `tolerance`.
         warm_start: like `depth`, another start, such as what the last frame of a video led to: once both are adjusted
             to the source, a sample begins there unless its residual is above `WARM_MARGIN` times depth's.
+        slopes: (B, 1, H - 1, W) and (B, 1, H, W - 1), differences across the edges that the solution is to have, in the
+            unit of depth: minimised is 1/2 sum of c (difference of y - slope)^2, L y = D^T (c slope) + up(mu). None: 0,
+            as in the paper. With the additive adjustment only.
         return_info: also return an `EquilibriumInfo`.
 
     Returns:
@@ -139,9 +140,12 @@ def solve_equilibrium(
     if not bool(torch.isfinite(depth).all()):
         raise ValueError("depth, the start, must be finite: fill holes first (fill_holes), they stay free in source")
     if warm_start is not None:
-        _check_warm_start(warm_start, depth)
+        check_warm_start(warm_start, depth)
     if bool((torch.minimum(cv.amin(), ch.amin()) if cv.numel() and ch.numel() else torch.zeros(())) < 0):
         raise ValueError("cv and ch must be >= 0: a negative coefficient has no equilibrium")
+    if slopes is not None and adjustment != "additive":
+        raise ValueError("slopes are defined for the additive adjustment: set adjustment='additive'")
+    slope_v, slope_h = (None, None) if slopes is None else slopes
     settings = _Settings(
         scale,
         kernel,
@@ -150,7 +154,7 @@ def solve_equilibrium(
         Budget(backward_tolerance or tolerance, max_iterations),
     )
     infos: list[EquilibriumInfo] = []
-    solution = _Equilibrium.apply(depth.detach(), source, cv, ch, warm_start, settings, infos)
+    solution = _Equilibrium.apply(depth.detach(), source, cv, ch, slope_v, slope_h, warm_start, settings, infos)
     return (solution, infos[0]) if return_info else solution
 
 
@@ -193,8 +197,8 @@ class _Equilibrium(torch.autograd.Function):
     """Forward: the equilibrium. Backward: the adjoint system a, from the loss's gradient g by the solution y.
 
     Additive: L a = g + D^T nu, D a = 0. Multiplicative: L a + D^T nu = g + up(mu) * a, D (y * a) = 0. In both
-    dLoss/dc_e = -(difference of a over edge e) (difference of y over edge e) and dLoss/dsource = nu, which D^T nu =
-    g (+ up(mu) * a) - L a gives.
+    dLoss/dc_e = -(difference of a over edge e) (difference of y over edge e, less its slope) and dLoss/dsource = nu,
+    which D^T nu = g (+ up(mu) * a) - L a gives; dLoss/dslope_e = c_e (difference of a over edge e).
     """
 
     @staticmethod
@@ -204,6 +208,8 @@ class _Equilibrium(torch.autograd.Function):
         source: Tensor,
         cv: Tensor,
         ch: Tensor,
+        slope_v: Tensor | None,
+        slope_h: Tensor | None,
         warm_start: Tensor | None,
         settings: _Settings,
         infos: list[EquilibriumInfo],
@@ -217,16 +223,17 @@ class _Equilibrium(torch.autograd.Function):
         if settings.multiplicative:
             assert isinstance(constraint, BlockMean)  # `_constraint_of` refuses a kernel
             solver = NewtonKrylov(operator, constraint, precondition, source)
-            reference = _checked(solver.norm_of_flat(flat), flat)
-            warm = _take_better_(solution, warm_start, solvable, lambda y: solver.norm_at(y, solvable))
+            reference = residual_yardstick(solver.norm_of_flat(flat), flat)
+            warm = take_better_(solution, warm_start, solvable, lambda y: solver.norm_at(y, solvable))
             info = solver.solve(solution, reference, solvable, budget, clock)
         else:
             cg = ProjectedCG(operator, constraint, precondition)
-            reference = _checked(cg.norm(operator.apply_to_image(flat, torch.empty_like(flat))), flat)
-            warm = _take_better_(solution, warm_start, solvable, lambda y: cg.norm_at(y, source))
-            info = cg.solve(solution, None, source, reference, solvable, budget, clock)
+            reference = residual_yardstick(cg.norm(operator.apply_to_image(flat, torch.empty_like(flat))), flat)
+            b = None if slope_v is None or slope_h is None else operator.divergence((slope_v, slope_h))
+            warm = take_better_(solution, warm_start, solvable, lambda y: cg.norm_at(y, source, b))
+            info = cg.solve(solution, b, source, reference, solvable, budget, clock)
         infos.append(replace(info, warm=warm))
-        ctx.save_for_backward(solution, source, cv, ch)
+        ctx.save_for_backward(solution, source, cv, ch, slope_v, slope_h)
         ctx.settings = settings
         return solution
 
@@ -238,7 +245,7 @@ class _Equilibrium(torch.autograd.Function):
 
     @staticmethod
     def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        solution, source, cv, ch = ctx.saved_tensors
+        solution, source, cv, ch, slope_v, slope_h = ctx.saved_tensors
         settings: _Settings = ctx.settings
         operator, precondition = _prepare(cv, ch, settings)
         constraint, budget = settings.constraint, settings.backward
@@ -253,43 +260,29 @@ class _Equilibrium(torch.autograd.Function):
             reference = cg.norm(gradient)
             cg.solve(adjoint, gradient, torch.zeros_like(source), reference, solvable, budget, budget.start())
             remainder = gradient - operator.apply_to_image(adjoint, torch.empty_like(adjoint))
+        across_v, across_h = torch.diff(adjoint, dim=-2), torch.diff(adjoint, dim=-1)
         return (
             None,
             constraint.multiplier(remainder),
-            -torch.diff(adjoint, dim=-2) * torch.diff(solution, dim=-2),
-            -torch.diff(adjoint, dim=-1) * torch.diff(solution, dim=-1),
+            -across_v * _excess(solution, slope_v, -2),
+            -across_h * _excess(solution, slope_h, -1),
+            None if slope_v is None else cv * across_v,
+            None if slope_h is None else ch * across_h,
             None,
             None,
             None,
         )
+
+
+def _excess(solution: Tensor, slope: Tensor | None, axis: int) -> Tensor:
+    """The differences of the solution beyond those that it is to have."""
+    difference = torch.diff(solution, dim=axis)
+    return difference if slope is None else difference - slope
 
 
 def _prepare(cv: Tensor, ch: Tensor, settings: _Settings) -> tuple[DiffusionOperator, MultilevelJacobi]:
     operator = DiffusionOperator(cv, ch)
     return operator, MultilevelJacobi(operator, settings.constraint, settings.scale)
-
-
-def _check_warm_start(warm_start: Tensor, depth: Tensor) -> None:
-    if warm_start.shape != depth.shape or warm_start.dtype != depth.dtype or warm_start.device != depth.device:
-        raise ValueError(
-            f"warm_start is {warm_start.dtype} {tuple(warm_start.shape)} on {warm_start.device}, like depth "
-            f"{depth.dtype} {tuple(depth.shape)} on {depth.device} was expected"
-        )
-    if not bool(torch.isfinite(warm_start).all()):
-        raise ValueError("warm_start must be finite, as depth must be")
-
-
-def _take_better_(
-    start: Tensor, warm_start: Tensor | None, solvable: Tensor, norm_at: Callable[[Tensor], Tensor]
-) -> Tensor | None:
-    """Put the samples of `warm_start` into `start` that are worth it (`WARM_MARGIN`); returns which, (B,) bool."""
-    if warm_start is None:
-        return None
-    # a copy each: `norm_at` adjusts what it is given, and a start that is kept must be as it came
-    candidate = warm_start.detach().clone(memory_format=torch.contiguous_format)
-    warm = solvable & (norm_at(candidate) < WARM_MARGIN * norm_at(start.clone()))
-    start.copy_(torch.where(warm.view(-1, 1, 1, 1), warm_start, start))
-    return warm
 
 
 def _solvable(settings: _Settings, source: Tensor) -> Tensor:
@@ -308,11 +301,3 @@ def _flat(start: Tensor, source: Tensor, settings: _Settings) -> Tensor:
     if valid is not None:
         add_to_cells_(flat, mean_cells(start, settings.scale) * ~valid, settings.scale)
     return flat
-
-
-def _checked(reference: Tensor, flat: Tensor) -> Tensor:
-    """The residual norm to measure against, (B,); at least the rounding of the values themselves."""
-    if not bool(torch.isfinite(reference).all()):
-        raise ValueError("cv, ch and source must be finite (NaN in source aside): the residual is not finite")
-    rounding = torch.finfo(flat.dtype).eps * flat.abs().amax(dim=(1, 2, 3)) * flat[0].numel() ** 0.5
-    return torch.maximum(reference, rounding)

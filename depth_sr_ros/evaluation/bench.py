@@ -214,7 +214,7 @@ def _cold_and_warm(model: EquilibriumModel, previous: Pair, current: Pair) -> di
         problem = model.prepare(source, guide)
         warm_start = video.offer(1 / 30, None, source, problem.start)
         solution, info = model.solve(problem, warm_start=warm_start)
-        return model.finish(solution, problem.target), info
+        return model.finish(solution, problem), info
 
     cold_s, (output, cold) = _timed(lambda: frame(second, current[1], False), repeats=3)
     warm_s, (_, warm) = _timed(lambda: frame(second, current[1], True), repeats=3)

@@ -148,8 +148,9 @@ class Settings:
     )
     sigma: float = _parameter(
         -1.0,
-        "metres, standard deviation of the noise in depth, for networks that are told it (dsrnet with its robust x4 "
-        "weights); below 0: estimated from each frame; 0: depth without noise",
+        "metres, standard deviation of the noise in depth, for dada and dada_rgb, which weigh readings by it, and for "
+        "networks that are told it; below 0: estimated from each frame; 0: depth without noise, to which dada and "
+        "dada_rgb hold their output",
         minimum=-1.0,
         maximum=10.0,
     )

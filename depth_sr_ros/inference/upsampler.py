@@ -63,9 +63,10 @@ class DepthUpsampler:
         lr_kernel: what the LR depth is of the HR depth, to which a diffusion method holds its result: the "block_mean"
             (what a depth camera's pixel measures) or the MATLAB "bicubic" (what images made for benchmarks often are).
             None: what the weights were trained for, the block mean where they do not say.
-        sigma: standard deviation of the noise in depth, in its unit, for networks that take it (`takes_sigma`); others
-            do without. None: estimated from each frame (`noise.estimate_sigma`). 0: depth without noise. A number, or a
-            map of the shape of depth, finite and at least 0.
+        sigma: standard deviation of the noise in depth, in its unit, for methods that take it (`takes_sigma`):
+            diffusion methods, which weigh readings by it, and networks that are told it. None: estimated from each
+            frame (`noise.estimate_sigma`). 0: none, a diffusion method holds its result to the depth. A number, or
+            a map of the shape of depth, finite and at least 0.
 
     Attributes:
         weights: the stem of the weights file that was taken; None for a method without parameters.
@@ -88,7 +89,7 @@ class DepthUpsampler:
         device: str = "auto",
         size: str | None = None,
         precision: str = "auto",
-        weights: str | Path = AUTO,
+        weights: str | Path | None = AUTO,
         consistent: bool | str = False,
         *,
         fill_holes: bool = False,
@@ -111,7 +112,7 @@ class DepthUpsampler:
             raise ValueError(f"time_budget_s must be positive, got {time_budget_s}; None is no limit")
         self.sigma: float | np.ndarray | None = None if sigma is None else checked_sigma(sigma)
         self.device = _pick_device(device)
-        self.model, self.card, self.weights = load_model(method, scale, size, weights)
+        self.model, self.card, self.weights = load_model(method, scale, size, AUTO if weights is None else weights)
         self.model.to(self.device)
         self.method, self.scale, self.size = method, scale, self.model.size
         self.adjustment = "additive" if consistent is True else consistent
@@ -133,7 +134,7 @@ class DepthUpsampler:
                 )
             return
         if lr_kernel is not None:
-            self.model.lr_kernel = lr_kernel
+            self.model.hold_to(lr_kernel)
         if self.adjustment and self.model.lr_kernel == "bicubic":
             source = "asked for" if lr_kernel is not None else f"what these weights of {self.method} were trained for"
             raise ValueError(
@@ -243,7 +244,7 @@ class DepthUpsampler:
         camera: Hashable,
     ) -> tuple[torch.Tensor, SolveInfo | None]:
         if isinstance(self.model, EquilibriumModel):
-            return self._diffuse(self.model, source, guide, began, stamp, camera)
+            return self._diffuse(self.model, source, guide, sigma, began, stamp, camera)
         enabled = self.autocast_dtype is not None
         with torch.autocast(self.device.type, dtype=self.autocast_dtype or torch.float32, enabled=enabled):
             if self.tile is None or not isinstance(self.model, ResidualNetwork):
@@ -262,13 +263,14 @@ class DepthUpsampler:
         model: EquilibriumModel,
         source: torch.Tensor,
         guide: torch.Tensor | None,
+        sigma: torch.Tensor | None,
         began: float,
         stamp: float | None,
         camera: Hashable,
     ) -> tuple[torch.Tensor, SolveInfo]:
         model.check_inputs(source, guide)
         assert guide is not None  # `check_inputs` has seen to it
-        problem = model.prepare(source, guide)
+        problem = model.weighed(model.prepare(source, guide), sigma)
         target = problem.target
         if not self.fill_holes:
             problem = model.isolate_holes(problem)
@@ -284,7 +286,7 @@ class DepthUpsampler:
         )
         if stamp is not None:
             self._video.keep(stamp, camera, source, solution)
-        return model.finish(solution, target), solve
+        return model.finish(solution, problem._replace(target=target)), solve
 
     def _check_guide(self, depth: np.ndarray, guide: np.ndarray | None, seen: np.ndarray | None) -> torch.Tensor | None:
         if not self.requires_guide:

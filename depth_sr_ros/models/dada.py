@@ -9,12 +9,13 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import nn
 
+from ..diffusion import differences, planarity
 from .base import ResidualNetwork
 from .blocks import shrink
 from .csan import CSAN
 from .dada_rgb import IMAGENET_STD
 from .dsrnet import DSRNet
-from .equilibrium import EquilibriumModel, Problem, fill_invalid, upsampled
+from .equilibrium import DiffusionProblem, EquilibriumModel, fill_invalid, upsampled
 from .trust import Trust
 from .unet import LiteUNet, ResNet50UNet
 
@@ -56,6 +57,10 @@ class DADA(EquilibriumModel):
     prior's depth would read there, the less the network trusts it (`Trust`). For noise, rounding and kernels that are
     not `lr_kernel`; the output then agrees with the corrected readings, not with depth_lr.
 
+    A prior's output is what `correction` is of, with g its `planarity`: the guide decides where what the readings add
+    to it may spread, and no texture of the guide is left in planes. With noise that is told, g is 1: what the prior
+    has left of the noise looks like edges to its planarity.
+
     NaN in depth_lr and guide, and non-positive cells: see `EquilibriumModel`.
 
     Args:
@@ -74,6 +79,7 @@ class DADA(EquilibriumModel):
     """
 
     name = "dada"
+    accuracy = 0.002
     sizes = ("paper", "lite")
 
     def __init__(
@@ -114,7 +120,7 @@ class DADA(EquilibriumModel):
         self.trust = Trust(FEATURES[size]) if trust == "learned" else None
         self.log_kappa = nn.Parameter(torch.tensor(math.log(KAPPA)))
 
-    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor, frame: Frame | None = None) -> Problem:
+    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor, frame: Frame | None = None) -> DiffusionProblem:
         """As its parent's; `frame` gives the statistics of the map that depth_lr is a patch of, in training."""
         filled = fill_invalid(depth_lr)
         depth = upsampled(filled, self.scale)
@@ -128,7 +134,19 @@ class DADA(EquilibriumModel):
         target = depth_lr
         if self.trust is not None:
             target = self.trust(depth_lr, self.seen_by_sensor(start), features, self.spread_of(depth, frame))
-        return Problem(target, start.detach(), cv, ch)
+        start = start.detach()
+        slopes = None
+        if self.corrects and self.prior is not None:
+            (gv, gh), (dv, dh) = planarity(start, self.scale), differences(start)
+            slopes = gv * dv, gh * dh
+        return DiffusionProblem(target, start, cv, ch, slopes)
+
+    def weighed(self, problem: DiffusionProblem, sigma: torch.Tensor | None) -> DiffusionProblem:
+        """As its parent's; with a data term the slopes are all of the prior's."""
+        weighed = super().weighed(problem, sigma)
+        if weighed.weight is None or weighed.slopes is None:
+            return weighed
+        return weighed._replace(slopes=differences(weighed.start))
 
     @property
     def prior(self) -> ResidualNetwork | None:

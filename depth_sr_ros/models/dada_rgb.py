@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from .equilibrium import EquilibriumModel, Problem, fill_invalid, upsampled
+from ..diffusion import differences, planarity
+from .equilibrium import DiffusionProblem, EquilibriumModel, fill_invalid, upsampled
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -32,8 +33,13 @@ class DadaRGB(EquilibriumModel):
             raise ValueError(f"kappa must be positive, got {kappa}")
         self.kappa = kappa
 
-    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> Problem:
+    def prepare(self, depth_lr: torch.Tensor, guide: torch.Tensor) -> DiffusionProblem:
         std = guide.new_tensor(IMAGENET_STD)[:, None, None]
         features = (fill_invalid(guide) / std).to(depth_lr.dtype)
         depth = upsampled(fill_invalid(depth_lr), self.scale)
-        return Problem(depth_lr, depth, *self.coefficients(features, self.kappa, depth, guide))
+        cv, ch = self.coefficients(features, self.kappa, depth, guide)
+        slopes = None
+        if self.corrects:
+            (gv, gh), (dv, dh) = planarity(depth, self.scale), differences(depth)
+            slopes = gv * dv, gh * dh
+        return DiffusionProblem(depth_lr, depth, cv, ch, slopes)

@@ -29,7 +29,8 @@ FIRST, NEXT, OTHER = frame(3), frame(3, 1 / 30), frame(5)
 
 
 def upsampler(**options) -> DepthUpsampler:
-    return DepthUpsampler("dada_rgb", SCALE, device="cpu", **options)
+    # readings are held to, as without noise: the LR consistency of results is exact then
+    return DepthUpsampler("dada_rgb", SCALE, device="cpu", **({"sigma": 0.0} | options))
 
 
 def cold(depth, guide, **options) -> np.ndarray:

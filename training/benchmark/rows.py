@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -19,6 +20,12 @@ from depth_sr_ros.zoo.card import WeightsError
 from depth_sr_ros.zoo.choice import AUTO, CLEAN, bundled_cards, is_weights_file
 
 TUNED_FILE = Path(__file__).with_name("tuned.json")
+
+
+class Run(Protocol):
+    """What a method does with a map, see `Method.upsample`."""
+
+    def __call__(self, depth_lr: np.ndarray, guide: np.ndarray | None, sigma: float | None) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class BenchmarkRow:
         guided: whether it needs an RGB guide.
         parameters: number of learned values; None where the question makes no sense.
         weights: stem of the weights file; None without.
-        run: (depth_lr (h, w) float32, guide (H, W, 3) uint8 or None) -> (H, W) float32.
+        run: (depth_lr (h, w) float32, guide (H, W, 3) uint8 or None, sigma) -> (H, W) float32, see `upsample`.
         note: where the weights or filter settings come from.
     """
 
@@ -74,12 +81,17 @@ class BenchmarkRow:
     guided: bool
     parameters: int | None
     weights: str | None
-    run: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+    run: Run
     note: str = ""
     options: RowOptions = field(default_factory=RowOptions)
 
-    def upsample(self, depth_lr: np.ndarray, guide: np.ndarray | None) -> np.ndarray:
+    def upsample(self, depth_lr: np.ndarray, guide: np.ndarray | None, sigma: float | None = 0.0) -> np.ndarray:
         """Super-resolve one map; the guide is dropped for single-depth methods.
+
+        Args:
+            depth_lr: (h, w) float32.
+            guide: (H, W, 3) uint8, or None.
+            sigma: noise of depth_lr as in `DepthUpsampler`, for methods that take it; None: estimated.
 
         Raises:
             ValueError: when a guided method gets no guide.
@@ -87,7 +99,9 @@ class BenchmarkRow:
         if self.guided and guide is None:
             raise ValueError(f"{self.label} needs an RGB guide, and this scene has none")
         guide = guide if self.guided else None
-        return self_ensemble(self.run, depth_lr, guide) if self.options.self_ensemble else self.run(depth_lr, guide)
+        if self.options.self_ensemble:
+            return self_ensemble(partial(self.run, sigma=sigma), depth_lr, guide)
+        return self.run(depth_lr, guide, sigma)
 
 
 def available_methods() -> list[str]:
@@ -156,7 +170,7 @@ def build_row(spec: str, scale: int, options: RowOptions | None = None) -> Bench
         guided=upsampler.requires_guide,
         parameters=parameters,
         weights=upsampler.weights,
-        run=upsampler.upsample,
+        run=lambda depth_lr, guide, sigma: upsampler.upsample(depth_lr, guide, sigma=sigma),
         note=note,
         options=options,
     )
@@ -250,7 +264,7 @@ def apply_filter(
 def _filter_method(name: str, scale: int, options: RowOptions) -> BenchmarkRow:
     settings = tuned_settings(name, scale)
 
-    def run(depth_lr: np.ndarray, guide: np.ndarray | None) -> np.ndarray:
+    def run(depth_lr: np.ndarray, guide: np.ndarray | None, sigma: float | None) -> np.ndarray:
         assert guide is not None  # the method is guided
         return apply_filter(name, depth_lr, guide, scale, settings)
 

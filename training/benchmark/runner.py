@@ -152,7 +152,7 @@ def _run(dataset: str, case: CaseOutputs, method: BenchmarkRow, baseline: float)
     depth_lr = (case.depth_lr + lift).astype(np.float32)
     _warm_up(method, depth_lr, guide, scale)
     start = time.perf_counter()
-    output = method.upsample(depth_lr, guide) - np.float32(lift)
+    output = method.upsample(depth_lr, guide, case.noise) - np.float32(lift)
     seconds = time.perf_counter() - start
     if method.label == "bicubic" and case.lr_kernel == PROTOCOL and scene.protocol.kernel != "block_mean":
         output = scene.protocol.bicubic(case.depth_lr, scale)  # the papers' row, rounded as they round

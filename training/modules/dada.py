@@ -13,7 +13,7 @@ from torch import nn
 from depth_sr_ros.diffusion import diffuse_adjust
 from depth_sr_ros.models.dada import DADA as Network
 from depth_sr_ros.models.dada import Frame, check_prior
-from depth_sr_ros.models.equilibrium import Problem
+from depth_sr_ros.models.equilibrium import DiffusionProblem
 from depth_sr_ros.models.unet import ResNet50UNet
 from depth_sr_ros.zoo.card import WeightsError
 from depth_sr_ros.zoo.choice import CLEAN, load_model
@@ -142,15 +142,15 @@ class DADA(DepthSRModule):
         parts = (self.network.features, prior, self.network.trust)
         return [part for part in parts if part is not None]
 
-    def equilibrium(self, problem: Problem) -> torch.Tensor:
+    def equilibrium(self, problem: DiffusionProblem) -> torch.Tensor:
         """The equilibrium (B, 1, H, W), differentiable by the implicit function theorem."""
         output, info = self.network.solve(problem, max_iterations=self.solver_iterations)
         self.log("solver_iterations", float(info.iterations))
         return output
 
-    def unrolled(self, problem: Problem) -> torch.Tensor:
+    def unrolled(self, problem: DiffusionProblem) -> torch.Tensor:
         """The paper's diffuse-adjust loop; gradients pass through its last `n_grad` iterations."""
-        target, start, cv, ch = problem
+        target, start, cv, ch = problem[:4]
         # By the step, so that a resumed run draws what an unbroken one does, and all devices take equally long.
         iterations = random.Random(self.global_step).randrange(self.n_pre)
         with torch.autocast(start.device.type, enabled=False):
