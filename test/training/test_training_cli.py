@@ -57,14 +57,15 @@ def tiny(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("name", ["ctkt", "ctkt_lite", "dsrnet_lite", "dsrnet_lite_robust"])
+@pytest.mark.parametrize("name", ["ctkt", "ctkt_lite", "dsrnet_lite", "dsrnet_lite_robust", "dsrnet_lite_equivariant"])
 def test_configs_of_dsrnet_are_complete_at_every_scale(name, scale):
     config = load_config((CONFIGS / f"{name}.yaml").read_text(), scale)
     arguments = config["model"]["init_args"]
     assert config["data"]["patch"] >= 12 * scale
     assert arguments["size"] == ("lite" if "lite" in name else "paper")
     kernels = {kernel["kernel"] for kernel in config["data"].get("degradation", {}).get("kernels", [])}
-    assert ({"bicubic", "block_mean", "inter_cubic", "nearest"} <= kernels) == ("robust" in name)
+    several = name.endswith(("robust", "equivariant"))
+    assert ({"bicubic", "block_mean", "inter_cubic", "nearest"} <= kernels) == several
     if name.startswith("ctkt"):
         assert config["data"].get("with_guide", True)
         assert config["data"]["source_weights"] == [3, 1] and len(config["data"]["sources"]) == 2
