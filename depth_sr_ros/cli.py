@@ -201,15 +201,11 @@ def _upsample(args: argparse.Namespace) -> None:
     from depth_sr_ros.depth import valid_mask
     from depth_sr_ros.files import read_depth, read_guide, write_depth
     from depth_sr_ros.inference.upsampler import DepthUpsampler
-    from depth_sr_ros.zoo.card import read_card
-    from depth_sr_ros.zoo.choice import default_method, is_weights_file
+    from depth_sr_ros.zoo.choice import default_method
 
     depth = read_depth(args.input)
     guide = None if args.guide is None else read_guide(args.guide)
-    network = args.method
-    if not network and is_weights_file(args.weights) and Path(args.weights).is_file():
-        network = read_card(args.weights).method
-    network = network or default_method(guide is not None, args.scale, args.size, args.weights)[0]
+    network = args.method or default_method(guide is not None, args.scale, args.size, args.weights)[0]
     upsampler = DepthUpsampler(
         network,
         scale=args.scale,

@@ -116,8 +116,7 @@ class Settings:
     )
     max_iterations: int = _parameter(
         0,
-        "most iterations of a diffusion method's solver per frame (dada, dada_rgb); the output agrees with the input "
-        "even when they end it; 0: the method's own, 200",
+        "most iterations of a diffusion method's solver per frame (dada, dada_rgb); 0: the method's own, 200",
         minimum=0,
         maximum=10_000,
     )

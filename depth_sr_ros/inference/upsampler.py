@@ -48,8 +48,8 @@ class DepthUpsampler:
         size: "paper" or "lite"; None takes "lite" where the method has it. Methods without weights ignore it.
         precision: "auto", "float32", "float16", "bfloat16" (autocast). Auto is, for networks, float16 on CUDA, bfloat16
             on a CPU that computes in it, else float32. Diffusion methods run in float32, dada's network included.
-        weights: "auto" for what serves a camera (the variant trained on several LR kernels and sensor noise where it
-            ships, see `zoo.choice`), "clean" for MATLAB bicubic LR, a bundled variant's name ("robust"), or a
+        weights: "auto" (or None) for what serves a camera (the variant trained on several LR kernels and sensor noise
+            where it ships, see `zoo.choice`), "clean" for MATLAB bicubic LR, a bundled variant's name ("robust"), or a
             .safetensors file.
         consistent: make the block mean of the output equal the valid input: False, True (= "additive"), "additive" or
             "multiplicative".
@@ -58,8 +58,8 @@ class DepthUpsampler:
         tile: edge of a tile in LR pixels to bound the memory of networks; None runs the frame whole, as bicubic and
             diffusion methods always do.
         max_iterations: of a diffusion method's solver per frame; None: the model's own (200 by default).
-        time_budget_s: seconds from the call after which a diffusion method returns the solution so far,
-            which agrees with the input as well; None: no limit. Its network, if it has one, always runs.
+        time_budget_s: seconds from the call after which a diffusion method returns the solution so far; None: no limit.
+            Its network, if it has one, always runs.
         lr_kernel: what the LR depth is of the HR depth, to which a diffusion method holds its result: the "block_mean"
             (what a depth camera's pixel measures) or the MATLAB "bicubic" (what images made for benchmarks often are).
             None: what the weights were trained for, the block mean where they do not say.
@@ -174,8 +174,8 @@ class DepthUpsampler:
             return None
         return (
             f"{self.method} x{self.scale} ended at a relative residual of {solve.relative_residual:.1e} after "
-            f"{solve.iterations} iterations, expected {self.model.tolerance:.1e}: the output agrees with the input, "
-            "but its detail is unfinished; raise max_iterations"
+            f"{solve.iterations} iterations, expected {self.model.tolerance:.1e}: the detail of the output is "
+            "unfinished; raise max_iterations"
         )
 
     def infer(

@@ -136,7 +136,7 @@ class OfflineReplay:
         stamp_ns = pair.depth.stamp_ns
         try:
             result = self.pipeline.run(pair)
-        except (ValueError, RuntimeError) as error:  # one frame must not end the replay
+        except Exception as error:  # one frame must not end the replay, as it does not end the node
             self._add(Problem(ProblemKind.FAILED, f"a frame failed: {type(error).__name__}: {error}"), stamp_ns)
             return None
         for problem in result.problems:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from ..models import DepthSRModel, create_model
+from ..models import DepthSRModel, create_model, list_models, model_class
 from .card import ModelCard, WeightsError, read_card
 from .checked import build_network
 from .weight_files import check_suffix, load_weights, read_specs
@@ -107,9 +107,20 @@ def default_method(guided: bool, scale: int, size: str | None = None, weights: s
         guided: dada or dada_rgb; else dsrnet or bicubic.
         scale: upsampling factor.
         size: "paper" or "lite"; None for "lite".
-        weights: as for `load_model`; a variant's name or a file can only be for the trained method, so it decides, and
-            whether it fits is for `load_model` to say.
+        weights: as for `load_model`; a file's card names the method, a variant's name is for the trained one, and
+            whether they fit is for `load_model` to say.
+
+    Raises:
+        WeightsError: the file is of a method that takes RGB where none is, or takes none where it is.
     """
+    if is_weights_file(weights) and Path(weights).is_file():
+        method = read_card(weights).method
+        if method in list_models() and model_class(method).requires_guide != guided:
+            raise WeightsError(
+                f"{Path(weights).name} is of {method}, {'single-depth' if guided else 'guided'}: expected weights of a "
+                f"{'guided' if guided else 'single-depth'} method"
+            )
+        return method, f"its card names {method}"
     trained, fallback = ("dada", "dada_rgb") if guided else ("dsrnet", "bicubic")
     if weights not in PREFERRED:
         return trained, f"the weights given are {trained}'s to load"

@@ -188,7 +188,7 @@ def test_mistakes_are_named_before_anything_runs(tmp_path, capsys, change, messa
     path.write_text(yaml.safe_dump(config))
     try:
         assert run(["fit", "--config", str(path)]) == 1
-    except SystemExit as stop:  # jsonargparse reports what it finds while it builds the data room
+    except SystemExit as stop:  # jsonargparse reports what it finds while it builds the data module
         assert stop.code
     assert message in capsys.readouterr().err
 

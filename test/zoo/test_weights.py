@@ -1,4 +1,5 @@
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -212,3 +213,10 @@ def test_cards_are_checked(tmp_path):
     path.with_suffix(".json").unlink()
     with pytest.raises(WeightsError, match="is missing"):
         load_model("tiny", 2, weights=path)
+
+
+def test_a_file_names_its_method():
+    path = Path(choice.__file__).parents[1] / "weights" / "csan_lite_x4.safetensors"
+    assert default_method(False, 4, weights=path)[0] == "csan"
+    with pytest.raises(WeightsError, match="csan"):
+        default_method(True, 4, weights=path)

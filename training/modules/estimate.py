@@ -47,7 +47,7 @@ def with_colour(batch: Batch) -> Batch:
     device and the gradient is zero.
 
     Raises:
-        ValueError: when the data room was told to leave colour out.
+        ValueError: when the data module is set to leave colour out.
     """
     if "guide" not in batch:
         raise ValueError("CTKT learns from colour: set data.with_guide=true")

@@ -86,7 +86,7 @@ class DepthSRModule(L.LightningModule):
         """The batch's guide where the network takes one.
 
         Raises:
-            ValueError: when the network needs colour and the data room was told to leave it out.
+            ValueError: when the network needs colour and the data module is set to leave it out.
         """
         if not self.network.requires_guide:
             return None

@@ -70,7 +70,7 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 
 def batch(scale: int = 2, size: int = 16, seed: int = 0, guided: tuple[bool, ...] = (True, False, True)) -> dict:
-    """A batch as the data room makes it, of random numbers, with some invalid pixels."""
+    """A batch as the data module makes it, of random numbers, with some invalid pixels."""
     g = torch.Generator().manual_seed(seed)
     count = len(guided)
     return {
