@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .budget import Budget, Clock, EquilibriumInfo, check_interval, dot
+from .budget import dot
 from .cells import add_to_cells_, mean_cells, sum_cells
+from .conjugate_gradients import ConjugateGradients
 from .constraint import BlockMean
 from .operator import DiffusionOperator
 from .preconditioner import COARSE_WEIGHT, SMALLEST_DEGREE, MultilevelJacobi, block_degree
-from .projected_cg import FLAT, STALLED
 
 # Blocks of so many cells a side carry smooth corrections over the distances that weak data terms leave free.
 _CELL_BLOCKS = (2, 4, 8, 16)
 
 
-class PenalisedCG:
+class PenalisedCG(ConjugateGradients):
     """Minimises 1/2 x^T L x - b^T x + 1/2 sum over cells of w (mean(x) - values)^2.
 
     The limit w -> infinity is `ProjectedCG`'s problem with the block mean, w = 0 an unconstrained cell. The
@@ -31,14 +30,14 @@ class PenalisedCG:
     """
 
     def __init__(self, operator: DiffusionOperator, weight: Tensor, scale: int):
-        self.operator, self.weight, self.scale = operator, weight, scale
+        super().__init__(operator)
+        self.weight, self.scale = weight, scale
         self._inside = MultilevelJacobi(operator, BlockMean(scale, None), scale)
         degree = block_degree(operator, scale) + weight
         self._cells = COARSE_WEIGHT / degree.clamp_min(SMALLEST_DEGREE)
         self._blocks = [
             (side, COARSE_WEIGHT / self._degree_of(side).clamp_min(SMALLEST_DEGREE)) for side in self._sides()
         ]
-        self._residual, self._direction, self._image, self._z = (torch.empty_like(operator.degree) for _ in range(4))
 
     def _sides(self) -> list[int]:
         return [side for side in _CELL_BLOCKS if 2 * side <= min(self.weight.shape[-2:])]
@@ -85,63 +84,9 @@ class PenalisedCG:
         pull = self.weight * (values - mean_cells(x, self.scale)) / self.scale**2
         return add_to_cells_(self._residual, pull, self.scale)
 
-    def solve(
-        self,
-        x: Tensor,
-        b: Tensor | None,
-        values: Tensor,
-        reference: Tensor,
-        solvable: Tensor,
-        budget: Budget,
-        clock: Clock,
-    ) -> EquilibriumInfo:
-        """Improve x (B, 1, H, W) in place until its residual norm is below tolerance * reference (B,).
-
-        Args: as `ProjectedCG.solve`.
-        """
-        target = torch.where(solvable, budget.tolerance * reference, torch.inf)
-        previous = torch.full_like(reference, torch.inf)
-        iterations = restarts = 0
-        while True:
-            norm = self.norm(self._residual_at(x, b, values))
-            unfinished = (norm > target) & (norm < STALLED * previous)
-            pending = bool(unfinished.any())
-            if clock.over() or iterations >= budget.max_iterations or not pending:
-                break
-            restarts += 1
-            goal = torch.where(unfinished, 0.9 * target, torch.inf)
-            iterations += self._iterate(x, goal, budget.max_iterations - iterations, clock)
-            previous = norm
-        relative = torch.where(solvable, norm / reference.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
-        converged = bool((norm <= target).all())
-        return EquilibriumInfo(iterations, restarts, relative, converged, pending, clock.seconds())
-
-    def _iterate(self, x: Tensor, goal: Tensor, limit: int, clock: Clock) -> int:
-        """Conjugate gradients on the system whose residual is in `_residual`; returns the number of iterations."""
-        residual, direction, image, z = self._residual, self._direction, self._image, self._z
-        interval = check_interval(x)
-        longest = 1.0 / (FLAT * torch.finfo(x.dtype).eps)
-        goal = goal.square()
-        self.precondition(residual, z)
-        direction.copy_(z)
-        rz = dot(residual, z)
-        active = rz > goal
-        for iteration in range(limit):
-            if iteration % interval == 0 and (clock.over() or not bool(active.any())):
-                return iteration
-            self.operator.apply(direction, image)
-            add_to_cells_(image, self.weight * mean_cells(direction, self.scale) / self.scale**2, self.scale)
-            curvature = dot(direction, image)
-            active &= curvature * longest > rz
-            step = torch.where(active, rz / curvature, 0.0).view(-1, 1, 1, 1)
-            x.addcmul_(direction, step)
-            residual.addcmul_(image, step, value=-1)
-            self.precondition(residual, z)
-            previous, rz = rz, dot(residual, z)
-            turn = torch.where(active, rz / previous, 0.0).view(-1, 1, 1, 1)
-            direction.mul_(turn).add_(z)
-            active &= rz > goal
-        return limit
+    def _apply(self, direction: Tensor, out: Tensor) -> Tensor:
+        self.operator.apply(direction, out)
+        return add_to_cells_(out, self.weight * mean_cells(direction, self.scale) / self.scale**2, self.scale)
 
 
 def sum_edges(edges: Tensor, side: int, axis: int) -> Tensor:

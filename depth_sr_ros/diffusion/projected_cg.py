@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from .budget import Budget, Clock, EquilibriumInfo, check_interval, dot
+from .budget import dot
+from .conjugate_gradients import ConjugateGradients
 from .constraint import BlockMean, SeparableKernel
 from .operator import DiffusionOperator
 from .preconditioner import MultilevelJacobi
 
-# A restart that leaves more than this share of the residual has met float precision.
-STALLED = 0.7
-# Steps longer than 1 / (FLAT eps), in units of the preconditioned gradient, mean that the operator is singular there:
-# without coefficients, or without any constraint, there is nothing to solve.
-FLAT = 64.0
 
-
-class ProjectedCG:
+class ProjectedCG(ConjugateGradients):
     """Minimises 1/2 x^T L x - b^T x subject to D x = values; keeps its work images between solves.
 
     The KKT system is L x = b + D^T nu, D x = values; the residual is P (b - L x), P projecting on the null space of D.
@@ -26,10 +20,9 @@ class ProjectedCG:
     def __init__(
         self, operator: DiffusionOperator, constraint: BlockMean | SeparableKernel, precondition: MultilevelJacobi
     ):
-        self.operator = operator
+        super().__init__(operator)
         self.constraint = constraint
-        self.precondition = precondition
-        self._residual, self._direction, self._image, self._z = (torch.empty_like(operator.degree) for _ in range(4))
+        self._precondition = precondition
 
     def norm(self, image: Tensor) -> Tensor:
         """sqrt(r . M^-1 r) of each sample, (B,), for r = P image: near the energy norm of the error it stands for."""
@@ -42,76 +35,19 @@ class ProjectedCG:
         force = self.operator.apply_to_image(x, self._image)
         return self.norm(force if b is None else force.sub_(b))
 
-    def solve(
-        self,
-        x: Tensor,
-        b: Tensor | None,
-        values: Tensor,
-        reference: Tensor,
-        solvable: Tensor,
-        budget: Budget,
-        clock: Clock,
-    ) -> EquilibriumInfo:
-        """Improve x (B, 1, H, W) in place until its residual norm is below tolerance * reference (B,).
+    def precondition(self, residual: Tensor, out: Tensor) -> Tensor:
+        return self._precondition(residual, out)
 
-        Args:
-            x: the start.
-            b: (B, 1, H, W); None is zero.
-            values: (B, 1, h, w), zero in unconstrained cells.
-            reference: (B,), what residual norms are measured against.
-            solvable: (B,) bool, False for samples to be left alone.
-            budget: when to stop.
-            clock: the budget's, running.
-        """
-        target = torch.where(solvable, budget.tolerance * reference, torch.inf)
-        previous = torch.full_like(reference, torch.inf)
-        iterations = restarts = 0
-        while True:
-            self.constraint.add_lifted_(x, values - self.constraint.down(x))
-            self.operator.apply_to_image(x, self._residual).neg_()
-            if b is not None:
-                self._residual.add_(b)
-            self.constraint.project_(self._residual)
-            norm = self.norm(self._residual)
-            unfinished = (norm > target) & (norm < STALLED * previous)
-            pending = bool(unfinished.any())
-            if clock.over() or iterations >= budget.max_iterations or not pending:
-                break
-            restarts += 1
-            goal = torch.where(unfinished, 0.9 * target, torch.inf)
-            iterations += self._iterate(x, goal, budget.max_iterations - iterations, clock)
-            previous = norm
-        relative = torch.where(solvable, norm / reference.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
-        converged = bool((norm <= target).all())
-        return EquilibriumInfo(iterations, restarts, relative, converged, pending, clock.seconds())
+    def _residual_at(self, x: Tensor, b: Tensor | None, values: Tensor) -> Tensor:
+        self.constraint.add_lifted_(x, values - self.constraint.down(x))
+        self.operator.apply_to_image(x, self._residual).neg_()
+        if b is not None:
+            self._residual.add_(b)
+        return self.constraint.project_(self._residual)
 
-    def _iterate(self, x: Tensor, goal: Tensor, limit: int, clock: Clock) -> int:
-        """Conjugate gradients on the system whose residual is in `_residual`; returns the number of iterations.
+    def _apply(self, direction: Tensor, out: Tensor) -> Tensor:
+        return self.operator.apply(direction, out)
 
-        Samples below their goal are frozen by a zero step, so that each ends as it would alone.
-        """
-        residual, direction, image, z = self._residual, self._direction, self._image, self._z
-        interval = check_interval(x)
-        longest = 1.0 / (FLAT * torch.finfo(x.dtype).eps)
-        goal = goal.square()
-        self.precondition(residual, z)
-        direction.copy_(z)
-        rz = dot(residual, z)
-        active = rz > goal
-        for iteration in range(limit):
-            if iteration % interval == 0 and (clock.over() or not bool(active.any())):
-                return iteration
-            self.operator.apply(direction, image)
-            curvature = dot(direction, image)
-            active &= curvature * longest > rz
-            step = torch.where(active, rz / curvature, 0.0).view(-1, 1, 1, 1)
-            x.addcmul_(direction, step)
-            residual.addcmul_(image, step, value=-1)
-            # rounding feeds the residual's multiplier part, which no step removes: left in, it drowns the rest
-            self.constraint.project_(residual)
-            self.precondition(residual, z)
-            previous, rz = rz, dot(residual, z)
-            turn = torch.where(active, rz / previous, 0.0).view(-1, 1, 1, 1)
-            direction.mul_(turn).add_(z)
-            active &= rz > goal
-        return limit
+    def _clean_(self, residual: Tensor) -> Tensor:
+        # the multipliers' part, which drowns the rest where it is left in
+        return self.constraint.project_(residual)
